@@ -1,0 +1,57 @@
+# `make demo` and `make test` prepare everything they need in .venv; nothing else is assumed but
+# Python 3.11 or newer (PYTHON=... chooses which), make, and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= build/arabic-letters
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint bench lock train-arabic-letters clean
+
+demo: $(READY)
+	$(BIN)/hcr-edge export arabic-letters --out $(OUT) --overwrite
+	$(BIN)/hcr-edge classify samples/photos/*.jpg --model $(OUT)/arabic-letters-int8.onnx
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,rounds -s
+
+# Trains again what ships as arabic-letters, measures it on unseen writers, and puts it in place.
+train-arabic-letters: $(READY)
+	$(BIN)/hcr-edge train --arch edge-s --out runs/arabic-letters --resume
+	$(BIN)/hcr-edge crossval --arch edge-s --out runs/arabic-letters-writers
+	$(BIN)/python -m hcr_edge.shipping runs/arabic-letters runs/arabic-letters-writers
+
+$(READY): requirements.lock requirements-headless.lock pyproject.toml export/pyproject.toml runtime/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+	  || { echo "this Python cannot make environments (Debian: apt install python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+# opencv-python needs libGL; where a machine has none, its headless twin takes its place.
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
+	  echo "no libGL here: taking the headless OpenCV"; \
+	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python; \
+	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-headless.lock; }
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./runtime -e ./export -e .
+	@touch $@
+
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+	  --no-emit-package hcr-edge-runtime --no-emit-package hcr-edge-export \
+	  --all-extras --group dev pyproject.toml -o requirements.lock
+	sed -n '/^opencv-python==/s/opencv-python==\([^ ]*\).*/opencv-python-headless==\1/p' \
+	  requirements.lock | uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-deps --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" - -o requirements-headless.lock
+
+clean:
+	rm -rf $(VENV) build runs

@@ -1,0 +1,1 @@
+"""Keras classifier in, verified bundle out."""

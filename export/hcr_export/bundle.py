@@ -1,0 +1,358 @@
+"""The bundle: a folder with every artifact and the proof, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hcr_export import onnx as onnx_format
+from hcr_export import tflite
+from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
+from hcr_export.keras_file import KerasFile, append_spec, file_sha256, load_keras
+from hcr_export.model_card import model_card
+from hcr_export.parity import LabelledImages, ParityReport, measure
+from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
+from hcr_runtime.golden import write_golden
+
+MANIFEST_VERSION = 1
+
+Progress = Callable[[str], None]
+
+
+class BundleError(HcrError):
+    """A bundle that exists already, cannot be written, or is not whole."""
+
+
+@dataclass(frozen=True)
+class CalibrationImages:
+    """Images from which the quantization learns the range of each activation.
+
+    Attributes:
+        description: Which images these are, for the report.
+        images: The bytes of image files.
+    """
+
+    description: str
+    images: Sequence[bytes]
+
+
+def export_bundle(
+    source: KerasFile,
+    out: Path,
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    calibration: CalibrationImages,
+    images: LabelledImages,
+    golden: Sequence[bytes],
+    limits: Limits | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> ParityReport:
+    """Convert a model, measure every artifact, and write the bundle `out`.
+
+    The bundle is written also when an artifact exceeds its limits: its report says why.
+
+    Args:
+        source: The Keras classifier.
+        out: The folder to make.
+        kinds: Which artifacts.
+        calibration: For the integer ones.
+        images: What parity is measured on.
+        golden: The bytes of PNG files for the golden vectors.
+        limits: For all artifacts but the float32 ones; the defaults of `Limits` if None.
+        overwrite: Replace a bundle that is there.
+        progress: Is told what is being done.
+
+    Raises:
+        BundleError: `out` exists, or cannot be written.
+    """
+    with whole_folder(out, overwrite) as folder:
+        name = source.spec.name
+        keras_file = folder / f"{name}.keras"
+        shutil.copyfile(source.path, keras_file)
+        tensors = np.stack([preprocess(image, source.spec) for image in calibration.images])
+        for kind in kinds:
+            progress(f"converting to {kind.name}")
+            spec = _artifact_spec(source, kind, calibration)
+            path = folder / kind.file_name(name)
+            try:
+                _convert(source, kind, tensors, spec, path)
+            except HcrError:
+                raise
+            except Exception as error:  # converters raise whatever their native code does
+                raise BundleError(f"{kind.name} cannot be made: {_first_line(error)}") from error
+        plan = _measurable(folder, name, kinds, limits)
+        report = measure(source, plan, images, lambda what: progress(f"measuring {what}"))
+        progress("writing the golden vectors")
+        paths = {path.name: path for _, path, _ in plan}
+        write_golden(folder / "golden", source.spec, golden, paths)
+        (folder / "labels.txt").write_text(
+            "".join(f"{text}\n" for text in source.spec.texts), encoding="utf-8"
+        )
+        (folder / "MODEL_CARD.md").write_text(
+            model_card(source.spec, report, calibration.description), encoding="utf-8"
+        )
+        write_report(folder, report)
+        _write_manifest(folder, source.spec, kinds)
+    return report
+
+
+def verify_bundle(
+    bundle: Path,
+    images: LabelledImages,
+    *,
+    limits: Limits | None = None,
+    progress: Progress = lambda _: None,
+) -> ParityReport:
+    """Measure a bundle's artifacts again and rewrite its ``parity.json`` and ``parity.md``.
+
+    Raises:
+        BundleError: `bundle` is no bundle, or a file in it is missing or altered.
+    """
+    manifest = read_manifest(bundle)
+    _check_files(bundle, manifest)
+    known = {kind.name: kind for kind in KINDS}
+    roles = {item["file"]: item for item in manifest["files"]}
+    kinds = [known[item["kind"]] for item in roles.values() if item["role"] == "artifact"]
+    source_name = next(name for name, item in roles.items() if item["role"] == "keras source")
+    progress("loading Keras")
+    source = load_keras(bundle / source_name)
+    plan = _measurable(bundle, manifest["model"], kinds, limits)
+    report = measure(source, plan, images, lambda what: progress(f"measuring {what}"))
+    write_report(bundle, report)
+    _write_manifest(bundle, source.spec, kinds)
+    return report
+
+
+def read_manifest(bundle: Path) -> dict[str, Any]:
+    """Read a bundle's ``manifest.json``; raises `BundleError` when there is none."""
+    path = bundle / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files = [(item["file"], item["role"], item["sha256"]) for item in manifest["files"]]
+        roles = {role for _, role, _ in files}
+        unknown = {
+            str(item.get("kind")) for item in manifest["files"] if item["role"] == "artifact"
+        } - {kind.name for kind in KINDS}
+        readable = manifest["schema_version"] == MANIFEST_VERSION and not unknown
+        readable = readable and isinstance(manifest["model"], str) and "keras source" in roles
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{bundle} is no bundle (no manifest.json)", hint="'hcr-edge export' makes one"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"{path} is damaged ({error!r})", hint="export the model again"
+        ) from error
+    if not readable:
+        raise BundleError(f"{path} was made by another version", hint="export the model again")
+    return dict(manifest)
+
+
+@contextmanager
+def whole_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary folder that becomes `out` on success and vanishes otherwise.
+
+    Raises:
+        BundleError: `out` exists and may not be replaced, or its parent cannot be written.
+    """
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at `out`
+    check_out(out, overwrite)
+    made: list[Path] = []
+    try:
+        for parent in reversed([out.parent, *out.parent.parents]):
+            if not parent.exists():
+                parent.mkdir()
+                made.append(parent)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        _remove_empty(made)
+        raise BundleError(f"cannot write {out}: {error.strerror or error}") from error
+    try:
+        folder = partial / out.name
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rename(partial / "replaced")
+        folder.rename(out)
+        made.clear()
+    except OSError as error:
+        raise BundleError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        _remove_empty(made)
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Raise `BundleError` when `out` is in the way of a bundle."""
+    if not os.path.lexists(out):
+        return
+    if not overwrite:
+        raise BundleError(f"{out} exists", hint="give --overwrite to replace it")
+    # Only what a bundle is, or an empty folder, is replaced: never somebody's home.
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file()):
+        raise BundleError(f"{out} exists and is no bundle", hint="choose another folder")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
+def _remove_empty(made: list[Path]) -> None:
+    for parent in reversed(made):
+        try:
+            parent.rmdir()
+        except OSError:
+            return
+
+
+def _convert(
+    source: KerasFile, kind: Kind, tensors: np.ndarray, spec: ModelSpec, path: Path
+) -> None:
+    if kind.format == "tflite":
+        path.write_bytes(tflite.convert(source, kind.quantization, tensors))
+        append_spec(path, spec)
+        return
+    model = onnx_format.convert(source)
+    if kind.quantization == "int8":
+        model = onnx_format.quantize(model, tensors)
+    onnx_format.save(model, spec, path)
+
+
+def _artifact_spec(source: KerasFile, kind: Kind, calibration: CalibrationImages) -> ModelSpec:
+    libraries = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime")
+    versions = {
+        **source.spec.provenance.versions,
+        **{name: metadata.version(name) for name in libraries},
+        "hcr-edge": __version__,
+    }
+    provenance = replace(
+        source.spec.provenance,
+        source_sha256=source.sha256,
+        versions=versions,
+        min_engine=kind.min_engine,
+        quantization=f"{kind.quantization}: {kind.description}",
+        calibration=calibration.description if kind.quantization == "int8" else "",
+    )
+    return replace(source.spec, provenance=provenance)
+
+
+def _measurable(
+    folder: Path, name: str, kinds: Sequence[Kind], limits: Limits | None
+) -> list[tuple[Kind, Path, Limits]]:
+    quantized = limits or Limits()
+    return [
+        (
+            kind,
+            folder / kind.file_name(name),
+            EXACT if kind.quantization == "float32" else quantized,
+        )
+        for kind in kinds
+    ]
+
+
+def write_report(folder: Path, report: ParityReport) -> None:
+    """Write ``parity.json`` and ``parity.md`` into `folder`, each atomically."""
+    texts = {
+        "parity.json": json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n",
+        "parity.md": report.to_markdown(),
+    }
+    for name, text in texts.items():
+        _write_text(folder / name, text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> None:
+    by_file = {kind.file_name(spec.name): kind for kind in kinds}
+    files = []
+    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name == "manifest.json":
+            continue
+        entry: dict[str, Any] = {
+            "file": name,
+            "role": _role(name, spec.name, by_file),
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+        }
+        if name in by_file:
+            kind = by_file[name]
+            entry |= {
+                "kind": kind.name,
+                "engine": kind.engine,
+                "min_engine": kind.min_engine,
+                "quantization": kind.quantization,
+            }
+        files.append(entry)
+    manifest = {
+        "schema_version": MANIFEST_VERSION,
+        "model": spec.name,
+        "hcr_edge": __version__,
+        "files": files,
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    _write_text(folder / "manifest.json", text)
+
+
+def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
+    if name in artifacts:
+        return "artifact"
+    if name.startswith("golden/"):
+        return "golden vector"
+    roles = {
+        f"{model}.keras": "keras source",
+        "labels.txt": "labels",
+        "MODEL_CARD.md": "model card",
+        "parity.json": "parity report",
+        "parity.md": "parity report",
+    }
+    return roles.get(name, "other")
+
+
+def _check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+    wrong = []
+    for item in manifest["files"]:
+        path = bundle / item["file"]
+        if not path.is_file():
+            wrong.append(f"{item['file']} is missing")
+        elif file_sha256(path) != item["sha256"]:
+            wrong.append(f"{item['file']} was altered")
+    if wrong:
+        raise BundleError(
+            f"{bundle} is not whole: {', '.join(wrong[:4])}"
+            + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""),
+            hint="export the model again",
+        )
+
+
+def artifact_files(bundle: Path) -> dict[str, Path]:
+    """Kind and file of each artifact in a bundle, e.g. ``int8.onnx``.
+
+    Raises:
+        BundleError: `bundle` is no bundle.
+        ModelError: It holds no artifacts.
+    """
+    manifest = read_manifest(bundle)
+    files = {
+        item["kind"]: bundle / item["file"]
+        for item in manifest["files"]
+        if item["role"] == "artifact"
+    }
+    if not files:
+        raise ModelError(f"{bundle} holds no artifacts")
+    return files

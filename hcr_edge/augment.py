@@ -1,0 +1,116 @@
+"""Letter-preserving augmentation of ink images: never a flip, never a half turn.
+
+Works on ink (`hcr_runtime.preprocess.extract_ink`) before the preprocessing, at a random scan
+resolution, so that the network sees what the preprocessing makes of other pens and scanners.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Ink = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Strengths; standard deviations unless said otherwise.
+
+    Attributes:
+        resolution: Lowest and highest side of the augmented image, pixels.
+        rotation: Radians.
+        shear: Horizontal shear, tangent.
+        log_scale: Logarithm of the size.
+        log_aspect: Logarithm of width by height.
+        shift: Pixels of a 32-pixel image.
+        elastic: Displacement of a 5x5 grid, pixels of a 32-pixel image.
+        stroke: Probability that strokes are thickened or thinned.
+        blur: Probability of a Gaussian blur.
+        noise: Probability of fainter ink with noise.
+        tight: Probability that the image is cropped close to the ink, whereby the size of the
+            letter in its writing box is lost, as in a crop from a camera frame.
+    """
+
+    resolution: tuple[int, int] = (48, 96)
+    rotation: float = 0.12
+    shear: float = 0.12
+    log_scale: float = 0.12
+    log_aspect: float = 0.08
+    shift: float = 1.0
+    elastic: float = 0.55
+    stroke: float = 0.55
+    blur: float = 0.3
+    noise: float = 0.3
+    tight: float = 0.15
+
+    def __call__(self, ink: Ink, rng: np.random.Generator) -> Ink:
+        """Return another writing of `ink`: uint8, square, bright on 0.
+
+        >>> Augmentation()(np.eye(32, dtype=np.uint8) * 255, np.random.default_rng(0)).dtype
+        dtype('uint8')
+        """
+        warped = self._warp(ink, rng)
+        warped = self._pen(warped, rng)
+        if rng.random() < self.blur:
+            warped = cv2.GaussianBlur(warped, (0, 0), rng.uniform(0.5, 1.2))
+        if rng.random() < self.noise:
+            faint = warped * rng.uniform(0.4, 1.0)
+            faint += rng.normal(0, rng.uniform(1, 10), warped.shape)
+            warped = np.clip(faint, 0, 255).astype(np.uint8)
+        if rng.random() < self.tight:
+            warped = _crop(warped, rng.uniform(0.02, 0.3))
+        return np.asarray(warped, np.uint8)
+
+    def _warp(self, ink: Ink, rng: np.random.Generator) -> Ink:
+        """Affine and elastic deformation in one resampling."""
+        side = int(rng.integers(self.resolution[0], self.resolution[1] + 1))
+        frame = max(ink.shape)
+        scale = side / frame * np.exp(rng.normal(0, self.log_scale))
+        angle, shear = rng.normal(0, self.rotation), rng.normal(0, self.shear)
+        aspect = np.exp(rng.normal(0, self.log_aspect))
+        cosine, sine = np.cos(angle), np.sin(angle)
+        forward = (
+            np.array([[cosine, -sine], [sine, cosine]])
+            @ np.array([[1, shear], [0, 1]])
+            @ np.diag([aspect, 1 / aspect])
+            * scale
+        )
+        unit = frame / 32
+        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1) - side / 2
+        nodes = rng.normal(0, self.elastic * unit, (5, 5, 2)).astype(np.float32)
+        source = grid @ np.linalg.inv(forward).T
+        source += np.array([ink.shape[1] / 2, ink.shape[0] / 2])
+        source += rng.normal(0, self.shift * unit, 2)
+        source += cv2.resize(nodes, (side, side), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(
+            cv2.remap(ink, source.astype(np.float32), None, cv2.INTER_CUBIC), np.uint8
+        )
+
+    def _pen(self, ink: Ink, rng: np.random.Generator) -> Ink:
+        """Thicken or thin the strokes by about a pixel."""
+        draw = rng.random()
+        small = rng.random() < 0.5
+        if draw < 0.45 * self.stroke:
+            size = (2, 2) if small else (3, 3)
+            return cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size))
+        if draw < self.stroke:
+            kernel = cv2.getStructuringElement(
+                *((cv2.MORPH_RECT, (2, 2)) if small else (cv2.MORPH_CROSS, (3, 3)))
+            )
+            return cv2.erode(ink, kernel)
+        return ink
+
+
+def _crop(ink: Ink, margin: float) -> Ink:
+    """Cut out the square around the ink, with a margin in shares of its longer side."""
+    left, top, width, height = cv2.boundingRect(cv2.compare(ink, 128, cv2.CMP_GT))
+    longer = max(width, height)
+    if longer == 0:
+        return ink
+    half = round(longer * (0.5 + margin))
+    padded = cv2.copyMakeBorder(ink, half, half, half, half, cv2.BORDER_CONSTANT, value=0)
+    x, y = left + width // 2, top + height // 2
+    return np.asarray(padded[y : y + 2 * half, x : x + 2 * half], np.uint8)

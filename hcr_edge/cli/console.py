@@ -1,0 +1,74 @@
+"""Where the commands speak: answers to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def fail(message: str) -> None:
+    """Print an error as one line."""
+    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+
+
+def warn(message: str) -> None:
+    """Print a warning as one line."""
+    err.print(f"[yellow]note:[/] {escape(' '.join(message.split()))}")
+
+
+def say(message: str) -> None:
+    """Print a line of an answer."""
+    out.print(escape(message))
+
+
+def show(table: Table) -> None:
+    """Print a table, as wide as it needs where the output is no terminal."""
+    if out.is_terminal:
+        out.print(table)
+    else:
+        Console(width=200, highlight=False).print(table)
+
+
+def answer(data: Any) -> None:
+    """Print JSON, one document."""
+    typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def answer_line(data: Any) -> None:
+    """Print JSON on one line, at once."""
+    typer.echo(json.dumps(data, ensure_ascii=False))
+
+
+@contextmanager
+def working(message: str) -> Iterator[Any]:
+    """Show that something is going on; the value's `update` changes the message."""
+    if err.is_terminal:
+        with err.status(message) as status:
+            yield status
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """A status where nobody watches: says nothing."""
+
+    def update(self, message: str) -> None:
+        """Take a message."""
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Make a table; the columns in `right` are right-aligned."""
+    result = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        result.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+    return result

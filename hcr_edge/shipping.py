@@ -1,0 +1,74 @@
+"""Puts a trained model in place: ``python -m hcr_edge.shipping RUN CROSSVAL``.
+
+The run's Keras file becomes the checkpoint that the package ships, with the figures on unseen
+writers beside the official ones; its int8 ONNX becomes the model inside the runtime.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import hcr_edge.checkpoints
+import hcr_runtime.models
+from hcr_edge.cli.workstation import calibration_images, parity_images
+from hcr_edge.datasets import load_samples
+from hcr_edge.errors import RecipeError
+from hcr_export.artifacts import choose
+from hcr_export.bundle import export_bundle
+from hcr_export.keras_file import load_keras, save_keras
+from hcr_runtime import HcrError, ModelSpec
+
+
+def ship(run: Path, crossval: Path, dataset: str = "ahcd") -> tuple[Path, Path]:
+    """Copy a run's model into the packages; return the checkpoint and the runtime's model.
+
+    Args:
+        run: A finished run folder.
+        crossval: The folder that ``hcr-edge crossval`` made with the same recipe.
+        dataset: What calibrates int8, and on what it must pass parity.
+
+    Raises:
+        RecipeError: The int8 model fails parity.
+    """
+    source = load_keras(run / "model.keras")
+    summary = json.loads((crossval / "crossval.json").read_text(encoding="utf-8"))
+    name = source.spec.name
+    checkpoint = Path(hcr_edge.checkpoints.__file__).parent / f"{name}.keras"
+    save_keras(source.model, _with_crossval(source.spec, summary), checkpoint)
+    source = load_keras(checkpoint)
+    golden = load_samples("test").limit(len(source.spec.labels))
+    kind = choose(["int8.onnx"])
+    with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
+        bundle = Path(folder) / name
+        report = export_bundle(
+            source,
+            bundle,
+            kinds=kind,
+            calibration=calibration_images(dataset, None, source.spec.labels),
+            images=parity_images(dataset, "test", None, source.spec.labels),
+            golden=[golden.encoded(i) for i in range(len(golden))],
+        )
+        if not report.passed:
+            raise RecipeError(f"{name}: the int8 model fails parity\n{report.to_markdown()}")
+        model = Path(hcr_runtime.models.__file__).parent / f"{name}.onnx"
+        shutil.copyfile(bundle / kind[0].file_name(name), model)
+    return checkpoint, model
+
+
+def _with_crossval(spec: ModelSpec, summary: dict[str, float]) -> ModelSpec:
+    what = f"{summary['dataset']} unseen writers ({summary['folds']} folds of all its writers)"
+    figures = {**spec.provenance.figures, what: summary["accuracy"]}
+    return replace(spec, provenance=replace(spec.provenance, figures=figures))
+
+
+if __name__ == "__main__":
+    try:
+        for path in ship(Path(sys.argv[1]), Path(sys.argv[2])):
+            sys.stdout.write(f"{path}\n")
+    except (HcrError, OSError, IndexError, KeyError, ValueError) as error:
+        sys.exit(f"error: {error}")

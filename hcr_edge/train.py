@@ -1,0 +1,482 @@
+"""Training: from a recipe and a data set to a run folder.
+
+The run folder holds ``recipe.yaml``, ``environment.json``, ``history.csv``, ``model.keras`` (the
+best by validation accuracy), ``result.json`` and the reports of `report.py`; while training,
+``state.json``, ``last.keras`` and ``average.npz``, from which an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_edge import report
+from hcr_edge.architectures import find_architecture
+from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset
+from hcr_edge.errors import DataError, RecipeError
+from hcr_edge.recipe import FOLDS, Recipe
+from hcr_export._keras import keras
+from hcr_export._quiet import quiet
+from hcr_export.keras_file import save_keras
+from hcr_export.statistics import wilson_interval
+from hcr_runtime import ModelSpec, Provenance, preprocess, probabilities
+from hcr_runtime.image import to_gray
+from hcr_runtime.preprocess import extract_ink
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """Is told how training goes."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """One step of `steps` is done; epochs and steps count from 1."""
+
+    def epoch(self, row: EpochRow, best: bool) -> None:
+        """One epoch is done; `best`: the best so far by validation accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One line of ``history.csv``."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(slots=True)
+class State:
+    """What a resumed run must know, beside the weights."""
+
+    epoch: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    learning_rate: float = 0.0
+    plateau_epoch: int = 0
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    data_dir: Path | None = None,
+    resume: bool = False,
+    limit: int | None = None,
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train a model and leave everything in the run folder `out`.
+
+    Args:
+        recipe: What to train, and how.
+        out: The run folder; made if missing.
+        data_dir: Where published data sets lie.
+        resume: Go on with the run in `out`, whose recipe must be the same.
+        limit: Use at most this many training images (for trials).
+        watcher: Is told of every step and epoch.
+
+    Returns:
+        What ``result.json`` holds.
+
+    Raises:
+        DataError: The data set is missing or damaged.
+        RecipeError: The recipe is not the one of the run to be resumed.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    architecture = find_architecture(recipe.arch)
+    training, validation, load_test = split_dataset(recipe, data_dir)
+    if limit is not None:
+        training = training.limit(limit, recipe.seed)
+    spec = ModelSpec(
+        name=recipe.name,
+        labels=training.label_set,
+        output=architecture.output,
+        provenance=Provenance(
+            training_data=f"{training.name}, protocol {recipe.protocol}, {len(training)} images",
+            data_licence=training.licence,
+            architecture=recipe.arch,
+            versions=library_versions(),
+        ),
+    )
+    state = _open_run(recipe, out, resume)
+    batches = InkBatches(training, spec, recipe)
+    valid_x, valid_y = tensors(validation, spec), validation.labels
+    run = _Run(recipe, out, spec, state, batches, watcher)
+    run.fit(valid_x, valid_y)
+
+    best = keras.saving.load_model(out / "model.keras", compile=False)
+    spec = replace(spec, temperature=fit_temperature(best, valid_x, valid_y, spec))
+    test = load_test()
+    test_scores = scores(best, tensors(test, spec), spec)
+    result = _result(recipe, run.state, validation, test, test_scores)
+    save_keras(best, _with_figures(spec, result), out / "model.keras")
+    report.write_reports(out, test.label_set, test.labels, test_scores.argmax(axis=1))
+    _write_json(out / "result.json", result)
+    for leftover in ("last.keras", "average.npz"):
+        (out / leftover).unlink(missing_ok=True)
+    return result
+
+
+def split_dataset(
+    recipe: Recipe, data_dir: Path | None
+) -> tuple[Dataset, Dataset, Callable[[], Dataset]]:
+    """Return the training part, the validation part, and a function that loads the test part.
+
+    Validation takes every `validation_share`-th writer of the training part. The test part is
+    loaded only when asked for, at the end.
+    """
+    load = load_dataset
+    if recipe.protocol == "official":
+        training = load(recipe.dataset, "train", data_dir=data_dir)
+
+        def load_test() -> Dataset:
+            return load(recipe.dataset, "test", data_dir=data_dir)
+    else:
+        everything = load(recipe.dataset, "all", data_dir=data_dir)
+        held_out = hold_out_writers(everything, FOLDS, recipe.fold)
+        training = everything.select(~held_out, "train")
+
+        def load_test() -> Dataset:
+            return everything.select(held_out, f"writers of fold {recipe.fold}")
+
+    # Folds take every fifth writer; renumbering keeps validation from coinciding with one.
+    if training.writers is not None:
+        numbers = np.unique(training.writers, return_inverse=True)[1]
+        training = replace(training, writers=numbers)
+    validating = hold_out_writers(training, recipe.validation_share, fold=1)
+    return (
+        training.select(~validating, "train"),
+        training.select(validating, "validation"),
+        load_test,
+    )
+
+
+def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:
+    """Preprocess all images of a data set: float32 (N, height, width, channels)."""
+    return np.stack([preprocess(image, spec) for image in data.images])
+
+
+def scores(model: Any, inputs: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+    """Probabilities, shape (N, classes), of input tensors."""
+    output = np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
+    return probabilities(output, spec)
+
+
+def fit_temperature(
+    model: Any, inputs: NDArray[np.float32], labels: NDArray[np.int64], spec: ModelSpec
+) -> float:
+    """Find the temperature of the least negative log likelihood (Guo et al. 2017).
+
+    Args:
+        model: The Keras model.
+        inputs: Validation tensors, (N, height, width, channels).
+        labels: Their classes, (N,).
+        spec: The model's description.
+    """
+    output = np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
+    rows = np.arange(len(labels))
+
+    def loss(temperature: float) -> float:
+        found = probabilities(output, replace(spec, temperature=temperature))
+        return float(-np.log(np.maximum(found[rows, labels], 1e-12)).mean())
+
+    grid = [round(float(t), 3) for t in np.geomspace(0.2, 5.0, 129)]
+    return min(grid, key=loss)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what takes part in training and export."""
+    names = ("hcr-edge-runtime", "keras", "tensorflow", "numpy", "opencv-python", "onnxruntime")
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+class InkBatches(keras.utils.PyDataset):
+    """Batches of augmented, preprocessed images; each epoch's order depends on the seed alone."""
+
+    def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=16)
+        inks = [extract_ink(to_gray(image)) for image in data.images]
+        keep = [i for i, ink in enumerate(inks) if ink.any()]
+        if len(keep) < len(inks):
+            log.warning("%d blank training images are left out", len(inks) - len(keep))
+        self.inks = [inks[i] for i in keep]
+        self.labels = keras.utils.to_categorical(data.labels[keep], len(data.label_set))
+        self.spec = spec
+        self.batch_size = min(recipe.batch_size, len(keep))
+        self.seed = recipe.seed
+        self.augment: Augmentation | None = recipe.augmentation
+        self.plain = (
+            np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
+        )
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Shuffle for epoch `epoch`."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.inks))
+
+    def __len__(self) -> int:
+        return len(self.inks) // self.batch_size
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        if self.plain is not None or self.augment is None:
+            return np.asarray(self.plain)[chosen], self.labels[chosen]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        images = [preprocess(self.augment(self.inks[i], rng), self.spec) for i in chosen]
+        return np.stack(images), self.labels[chosen]
+
+
+class WeightAverage(keras.callbacks.Callback):
+    """Exponential moving average of all weights, batch statistics included (Polyak 1992).
+
+    The decay grows from 0 to `decay`, so that the first weights are soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.steps = 0
+        self.weights: list[NDArray[np.float32]] | None = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move the average towards the present weights."""
+        present = self.model.get_weights()
+        if self.weights is None:
+            self.weights = present
+            return
+        self.steps += 1
+        share = 1 - min(self.decay, self.steps / (10 + self.steps))
+        for average, weight in zip(self.weights, present, strict=True):
+            average += share * (weight - average)
+
+
+class _Run:
+    """The loop over the epochs: step, validate, keep the best, save what resuming needs."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        spec: ModelSpec,
+        state: State,
+        batches: InkBatches,
+        watcher: Watcher | None,
+    ) -> None:
+        self.recipe, self.out, self.spec, self.state = recipe, out, spec, state
+        self.batches, self.watcher = batches, watcher
+        self.average = WeightAverage(recipe.average) if recipe.average else None
+        if state.epoch:
+            self.model = keras.saving.load_model(out / "last.keras")
+            if self.average is not None:
+                with np.load(out / "average.npz", allow_pickle=False) as stored:
+                    self.average.weights = [stored[name] for name in stored.files]
+                self.average.steps = state.epoch * len(batches)
+        else:
+            self.model = self._compiled()
+            state.learning_rate = recipe.learning_rate
+
+    def _compiled(self) -> Any:
+        recipe, shape = self.recipe, self.spec.input
+        with quiet():  # TensorFlow looks for a GPU, aloud
+            model = find_architecture(recipe.arch).build(
+                (shape.height, shape.width, shape.channels), len(self.spec.labels)
+            )
+        rate: Any = recipe.learning_rate
+        if recipe.schedule == "cosine":
+            steps = len(self.batches)
+            rate = keras.optimizers.schedules.CosineDecay(
+                0.02 * rate,
+                steps * max(recipe.epochs - 1, 1),
+                alpha=0.5,
+                warmup_target=rate,
+                warmup_steps=steps,
+            )
+        optimizer = (
+            keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+            if recipe.weight_decay
+            else keras.optimizers.Adam(rate)
+        )
+        loss = keras.losses.CategoricalCrossentropy(
+            from_logits=self.spec.output == "logits", label_smoothing=recipe.label_smoothing
+        )
+        model.compile(optimizer, loss, metrics=["accuracy"])
+        return model
+
+    def fit(self, valid_x: NDArray[np.float32], valid_y: NDArray[np.int64]) -> None:
+        """Train until the epochs are over or validation no longer improves."""
+        state, recipe = self.state, self.recipe
+        targets = keras.utils.to_categorical(valid_y, len(self.spec.labels))
+        while state.epoch < recipe.epochs:
+            if state.epoch - state.best_epoch >= recipe.stop_patience:
+                log.info("stopped: no better validation for %d epochs", recipe.stop_patience)
+                break
+            self.batches.start_epoch(state.epoch)
+            epoch = state.epoch + 1
+            history = self.model.fit(
+                self.batches,
+                epochs=epoch,
+                initial_epoch=epoch - 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=self._callbacks(epoch),
+            ).history
+            present = self.model.get_weights()
+            if self.average is not None and self.average.weights is not None:
+                self.model.set_weights(self.average.weights)
+            val_loss, val_accuracy = self.model.evaluate(valid_x, targets, 256, verbose=0)
+            row = EpochRow(
+                epoch,
+                float(np.asarray(self.model.optimizer.learning_rate)),
+                float(history["loss"][-1]),
+                float(history["accuracy"][-1]),
+                float(val_loss),
+                float(val_accuracy),
+            )
+            best = self._close_epoch(row)
+            if best:
+                save_keras(self.model, self.spec, self.out / "model.keras")
+            self.model.set_weights(present)
+            self._save()
+            if self.watcher is not None:
+                self.watcher.epoch(row, best)
+
+    def _callbacks(self, epoch: int) -> list[Any]:
+        callbacks: list[Any] = [] if self.average is None else [self.average]
+        if self.watcher is not None:
+            watcher, steps = self.watcher, len(self.batches)
+
+            def told(step: int, logs: dict[str, float] | None) -> None:
+                watcher.step(epoch, step + 1, steps, float((logs or {}).get("loss", 0.0)))
+
+            callbacks.append(keras.callbacks.LambdaCallback(on_train_batch_end=told))
+        return callbacks
+
+    def _close_epoch(self, row: EpochRow) -> bool:
+        """Update the state and the learning rate; True when this epoch is the best so far."""
+        state, recipe = self.state, self.recipe
+        state.epoch = row.epoch
+        best = row.val_accuracy > state.best_accuracy
+        if best:
+            state.best_accuracy, state.best_epoch = row.val_accuracy, row.epoch
+        waited = row.epoch - max(state.best_epoch, state.plateau_epoch)
+        if recipe.schedule == "plateau" and waited >= recipe.plateau_patience:
+            state.plateau_epoch = row.epoch
+            state.learning_rate /= 3
+            self.model.optimizer.learning_rate = state.learning_rate
+        _append_row(self.out / "history.csv", row)
+        return best
+
+    def _save(self) -> None:
+        """Write what resuming needs; the state last, since it says that the rest is there."""
+        partial = self.out / ".last.keras"
+        self.model.save(partial)
+        partial.replace(self.out / "last.keras")
+        if self.average is not None and self.average.weights is not None:
+            partial = self.out / ".average.npz"
+            np.savez(partial, *self.average.weights)
+            partial.replace(self.out / "average.npz")
+        _write_json(self.out / "state.json", asdict(self.state))
+
+
+def _open_run(recipe: Recipe, out: Path, resume: bool) -> State:
+    out.mkdir(parents=True, exist_ok=True)
+    stored = out / "recipe.yaml"
+    state_file = out / "state.json"
+    if resume and stored.is_file():
+        if stored.read_text(encoding="utf-8") != recipe.to_yaml():
+            raise RecipeError(
+                f"the run in {out} was begun with another recipe", hint="give the same options"
+            )
+        if state_file.is_file() and (out / "last.keras").is_file():
+            return State(**json.loads(state_file.read_text(encoding="utf-8")))
+        if (out / "result.json").is_file():
+            raise RecipeError(f"the run in {out} is finished", hint="train into another folder")
+    for stale in ("state.json", "history.csv", "result.json"):
+        (out / stale).unlink(missing_ok=True)
+    stored.write_text(recipe.to_yaml(), encoding="utf-8")
+    environment = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "backend": keras.config.backend(),
+        "libraries": library_versions(),
+    }
+    _write_json(out / "environment.json", environment)
+    return State()
+
+
+def _result(
+    recipe: Recipe,
+    state: State,
+    validation: Dataset,
+    test: Dataset,
+    test_scores: NDArray[np.float32],
+) -> dict[str, Any]:
+    if len(test) == 0:
+        raise DataError(f"{test.name} has no test images")
+    correct = int((test_scores.argmax(axis=1) == test.labels).sum())
+    low, high = wilson_interval(correct, len(test))
+    return {
+        "name": recipe.name,
+        "arch": recipe.arch,
+        "dataset": recipe.dataset,
+        "protocol": recipe.protocol,
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "validation": {"accuracy": state.best_accuracy, "total": len(validation)},
+        "test": {
+            "split": test.split,
+            "accuracy": correct / len(test),
+            "correct": correct,
+            "total": len(test),
+            "interval": [low, high],
+        },
+    }
+
+
+def _with_figures(spec: ModelSpec, result: dict[str, Any]) -> ModelSpec:
+    figures = {
+        f"{result['dataset']} validation (other writers)": result["validation"]["accuracy"],
+        f"{result['dataset']} {result['test']['split']} ({result['protocol']} split)": result[
+            "test"
+        ]["accuracy"],
+    }
+    return replace(spec, provenance=replace(spec.provenance, figures=figures))
+
+
+def _append_row(path: Path, row: EpochRow) -> None:
+    fields = asdict(row)
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(fields))
+        if new:
+            writer.writeheader()
+        writer.writerow(fields)
+
+
+def _write_json(path: Path, data: Any) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)

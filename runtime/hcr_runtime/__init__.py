@@ -1,0 +1,57 @@
+"""Reads handwritten characters on a device: numpy, OpenCV and onnxruntime, nothing else.
+
+from hcr_runtime import Classifier
+
+classifier = Classifier.load("arabic-letters")
+prediction = classifier.classify("letter.png")
+print(prediction.label, prediction.confidence)
+"""
+
+from hcr_runtime._version import __version__
+from hcr_runtime.camera import Frame, frames
+from hcr_runtime.classifier import Candidate, Classifier, Prediction, probabilities
+from hcr_runtime.errors import (
+    CameraError,
+    EngineError,
+    HcrError,
+    ImageError,
+    ModelError,
+    SpecError,
+)
+from hcr_runtime.models import shipped_models
+from hcr_runtime.preprocess import preprocess
+from hcr_runtime.segment import Box, largest_glyph
+from hcr_runtime.spec import (
+    InputSpec,
+    Label,
+    ModelSpec,
+    PreprocessSpec,
+    Provenance,
+    RejectionSpec,
+)
+
+__all__ = [
+    "Box",
+    "CameraError",
+    "Candidate",
+    "Classifier",
+    "EngineError",
+    "Frame",
+    "HcrError",
+    "ImageError",
+    "InputSpec",
+    "Label",
+    "ModelError",
+    "ModelSpec",
+    "Prediction",
+    "PreprocessSpec",
+    "Provenance",
+    "RejectionSpec",
+    "SpecError",
+    "__version__",
+    "frames",
+    "largest_glyph",
+    "preprocess",
+    "probabilities",
+    "shipped_models",
+]

@@ -1,0 +1,154 @@
+"""One class for each inference engine; `open_engine` picks it by the file's suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime.carrier import NO_SPEC_HINT, SPEC_KEY, read_zip_spec
+from hcr_runtime.errors import EngineError, ModelError, SpecError
+from hcr_runtime.spec import ModelSpec
+
+Tensor = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A loaded model: its spec, and `run` from input tensors to raw outputs."""
+
+    name: str
+    spec: ModelSpec
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Map float32 (N, height, width, channels) to float32 (N, classes)."""
+        ...
+
+
+class OnnxRuntimeEngine:
+    """Runs ``.onnx`` files with onnxruntime on the CPU.
+
+    Raises:
+        ModelError: The file is missing, cut short or no ONNX.
+        SpecError: It has no description inside.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            model = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+        try:
+            self.session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelError(
+                f"{path.name} is cut short, or no ONNX model ({_first_line(error)})"
+            ) from error
+        text = self.session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+        if text is None:
+            raise SpecError(f"{path.name} has no description inside", hint=NO_SPEC_HINT)
+        self.spec = ModelSpec.from_json(text)
+        self._input = self.session.get_inputs()[0].name
+        self._outputs = [self.session.get_outputs()[0].name]
+        _check_outputs(path, self.spec, self.session.get_outputs()[0].shape[-1])
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Map float32 (N, height, width, channels) to float32 (N, classes)."""
+        output: Tensor = self.session.run(self._outputs, {self._input: batch})[0]
+        return output
+
+
+class LiteRTEngine:
+    """Runs ``.tflite`` files with LiteRT (the extra ``hcr-edge-runtime[litert]``).
+
+    Quantized inputs and outputs are converted from and to float32 here.
+
+    Raises:
+        EngineError: LiteRT is not installed.
+        ModelError: The file is missing, cut short or no TFLite model.
+        SpecError: It has no description inside.
+    """
+
+    name = "litert"
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self.spec = read_zip_spec(path)
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise EngineError(
+                "running a .tflite file needs LiteRT",
+                hint="install 'hcr-edge-runtime[litert]', or use the .onnx file",
+            ) from error
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{path.name} is cut short, or no TFLite model ({_first_line(error)})"
+            ) from error
+        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
+        self._output: dict[str, Any] = self._interpreter.get_output_details()[0]
+        _check_outputs(path, self.spec, int(self._output["shape"][-1]))
+
+    def run(self, batch: Tensor) -> Tensor:
+        """Map float32 (N, height, width, channels) to float32 (N, classes)."""
+        rows = []
+        for image in batch:
+            self._interpreter.set_tensor(self._input["index"], _quantize(image[None], self._input))
+            self._interpreter.invoke()
+            rows.append(self._interpreter.get_tensor(self._output["index"]))
+        return _dequantize(np.concatenate(rows), self._output)
+
+
+def open_engine(path: Path, threads: int = 1) -> Engine:
+    """Load a model file with the engine that its suffix names.
+
+    Raises:
+        ModelError: The suffix is unknown, or the file missing or damaged.
+        SpecError: The file has no valid description inside.
+        EngineError: The engine is not installed.
+    """
+    engines = {".onnx": OnnxRuntimeEngine, ".tflite": LiteRTEngine}
+    engine = engines.get(path.suffix)
+    if engine is None:
+        raise ModelError(
+            f"{path.name} has the suffix {path.suffix!r}", allowed=", ".join(sorted(engines))
+        )
+    if not path.is_file():
+        raise ModelError(f"there is no model file {path}")
+    return engine(path, threads)
+
+
+def _check_outputs(path: Path, spec: ModelSpec, outputs: object) -> None:
+    if outputs != len(spec.labels):
+        raise SpecError(f"{path.name} has {outputs} outputs, its description {len(spec.labels)}")
+
+
+def _quantize(tensor: Tensor, details: dict[str, Any]) -> NDArray[Any]:
+    dtype = details["dtype"]
+    if dtype == np.float32:
+        return tensor
+    scale, zero_point = details["quantization"]
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(tensor / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+
+def _dequantize(tensor: NDArray[Any], details: dict[str, Any]) -> Tensor:
+    if details["dtype"] == np.float32:
+        return np.asarray(tensor, np.float32)
+    scale, zero_point = details["quantization"]
+    return ((tensor.astype(np.float32) - zero_point) * scale).astype(np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -1,0 +1,140 @@
+"""Golden vectors: image bytes → tensor → raw outputs, with which a port or a device proves itself.
+
+``golden/vectors.json`` lists the cases; ``golden/images/`` holds the images, ``golden/tensors.f32``
+their input tensors one after another (little-endian float32, in the model's layout).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime.engines import open_engine
+from hcr_runtime.errors import ModelError
+from hcr_runtime.preprocess import preprocess
+from hcr_runtime.spec import ModelSpec
+
+# A tensor of another OpenCV build may differ by this many steps of 1/255 and still be right.
+TENSOR_STEPS = 2
+# Raw outputs of another build may differ by this share of their range.
+OUTPUT_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenResult:
+    """What a check found.
+
+    Attributes:
+        file: The model file that ran.
+        cases: Images checked.
+        exact_tensors: Images whose tensor has the recorded checksum.
+        failures: What is wrong, in words; empty when all is well.
+    """
+
+    file: str
+    cases: int
+    exact_tensors: int
+    failures: tuple[str, ...]
+
+
+def write_golden(
+    folder: Path, spec: ModelSpec, images: Sequence[bytes], models: Mapping[str, Path]
+) -> None:
+    """Write golden vectors into `folder`.
+
+    Args:
+        folder: Made here.
+        spec: The models' description.
+        images: The bytes of PNG files.
+        models: Model files by name, each run on its engine.
+    """
+    (folder / "images").mkdir(parents=True)
+    tensors = np.stack([preprocess(image, spec) for image in images])
+    outputs: dict[str, NDArray[np.float32]] = {}
+    for name, path in models.items():
+        engine = open_engine(path)
+        outputs[name] = np.concatenate([engine.run(tensor[None]) for tensor in tensors])
+    cases = []
+    for number, image in enumerate(images):
+        name = f"images/{number:03d}.png"
+        (folder / name).write_bytes(image)
+        cases.append(
+            {
+                "image": name,
+                "image_sha256": hashlib.sha256(image).hexdigest(),
+                "tensor_sha256": _tensor_sha256(tensors[number]),
+                "outputs": {
+                    model: [round(float(value), 6) for value in rows[number]]
+                    for model, rows in outputs.items()
+                },
+            }
+        )
+    tensors.astype("<f4").tofile(folder / "tensors.f32")
+    vectors = {
+        "schema_version": 1,
+        "preprocess_version": spec.preprocess.version,
+        "tensor_shape": list(tensors.shape[1:]),
+        "output": spec.output,
+        "cases": cases,
+    }
+    (folder / "vectors.json").write_text(
+        json.dumps(vectors, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def check_golden(folder: Path, model: Path) -> GoldenResult:
+    """Run the golden vectors in `folder` through this device's preprocessing and `model`.
+
+    Raises:
+        ModelError: The vectors are missing or damaged, or do not know the model.
+    """
+    vectors, tensors = _read(folder)
+    engine = open_engine(model)
+    failures: list[str] = []
+    exact = 0
+    for case, golden in zip(vectors["cases"], tensors, strict=True):
+        name = case["image"]
+        tensor = preprocess(folder / name, engine.spec)
+        if _tensor_sha256(tensor) == case["tensor_sha256"]:
+            exact += 1
+        elif tensor.shape != golden.shape or _steps(tensor, golden, engine.spec) > TENSOR_STEPS:
+            failures.append(f"{name}: the preprocessing gives another tensor")
+            continue
+        if model.name not in case["outputs"]:
+            raise ModelError(
+                f"the golden vectors do not know {model.name}",
+                allowed=", ".join(case["outputs"]),
+            )
+        expected = np.asarray(case["outputs"][model.name], np.float32)
+        got = engine.run(tensor[None])[0]
+        spread = float(expected.max() - expected.min())
+        if got.argmax() != expected.argmax() or np.abs(got - expected).max() > (
+            OUTPUT_SHARE * spread
+        ):
+            failures.append(f"{name}: the model answers otherwise")
+    return GoldenResult(model.name, len(tensors), exact, tuple(failures))
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    try:
+        vectors = json.loads((folder / "vectors.json").read_text(encoding="utf-8"))
+        flat = np.fromfile(folder / "tensors.f32", dtype="<f4")
+        shape = (len(vectors["cases"]), *vectors["tensor_shape"])
+        return vectors, flat.astype(np.float32).reshape(shape)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} holds no golden vectors ({error})") from error
+
+
+def _tensor_sha256(tensor: NDArray[np.float32]) -> str:
+    return hashlib.sha256(tensor.astype("<f4").tobytes()).hexdigest()
+
+
+def _steps(tensor: NDArray[np.float32], golden: NDArray[np.float32], spec: ModelSpec) -> float:
+    return float(np.abs(tensor - golden).max() * spec.preprocess.std * 255)

@@ -1,0 +1,38 @@
+"""The models that ship inside the package, and how a name or a path finds its file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hcr_runtime.errors import ModelError, nearest
+
+_FOLDER = Path(__file__).parent
+
+
+def shipped_models() -> dict[str, Path]:
+    """Name and file of each model inside the package.
+
+    >>> "arabic-letters" in shipped_models()
+    True
+    """
+    return {path.stem: path for path in sorted(_FOLDER.glob("*.onnx"))}
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """Return the file of a shipped model's name, or of a path to a model file.
+
+    Raises:
+        ModelError: It is neither; the message names the nearest known models.
+    """
+    shipped = shipped_models()
+    path = Path(model)
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if path.suffix in (".onnx", ".tflite"):
+        if path.is_file():
+            return path
+        raise ModelError(f"there is no model file {path}", allowed=nearest(path.stem, shipped))
+    if path.exists():
+        raise ModelError(f"{path} is no model file", allowed=".onnx, .tflite, or a shipped name")
+    raise ModelError(f"there is no model {str(model)!r}", allowed=nearest(str(model), shipped))

@@ -1,0 +1,194 @@
+"""The one preprocessing: from a grey image of one glyph to the model's input tensor.
+
+Training, calibration, parity, evaluation and the device all call `preprocess`, with the
+parameters in the model's spec. Version 1, in this order:
+
+1. `extract_ink`: bright ink on 0. The paper's brightness (a tilted plane where the light is
+   uneven) is subtracted, the polarity is found, the contrast stretched between the paper's noise
+   and the ink's mean.
+2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
+   Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
+   to survive the shrinking are thickened before it.
+3. ``(ink / 255 - mean) / std``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage, ImageLike, to_gray
+from hcr_runtime.spec import ModelSpec, PreprocessSpec
+
+# Larger images are shrunk to this longer side first: it bounds the time, and 96 pixels are
+# still three times the tensor's resolution.
+WORK_SIDE = 96
+# Grid on which the paper's brightness is fitted.
+GRID = 16
+# Differences of brightness (0-255) between the image's sides that count as uneven light.
+UNEVEN = 10.0
+# An image whose ink differs less than this from its paper (0-255) is blank.
+MIN_CONTRAST = 16.0
+# Ink above this level belongs to the glyph.
+INK_LEVEL = 110
+# Connected components below this share of the ink are specks.
+SPECK_SHARE = 0.012
+
+_axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
+_PLANE = np.stack(
+    [np.ones(GRID * GRID, np.float32), np.tile(_axis, GRID), np.repeat(_axis, GRID)], axis=1
+)
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
+    """Turn an image of one glyph into the model's input.
+
+    Args:
+        image: A path, the bytes of an image file, or a uint8 array (see `to_gray`); dark ink on
+            bright paper or the reverse.
+        spec: The model's description.
+
+    Returns:
+        float32 of shape (height, width, 1); all of one value when the image is blank.
+
+    Raises:
+        ImageError: `image` is no image.
+
+    >>> from hcr_runtime.spec import Label
+    >>> paper = np.full((64, 64), 250, np.uint8)
+    >>> paper[20:44, 30:34] = 20
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
+    >>> tensor = preprocess(paper, spec)
+    >>> tensor.shape, float(tensor.max())
+    ((32, 32, 1), 1.0)
+    """
+    return to_tensor(place_glyph(extract_ink(to_gray(image)), spec), spec.preprocess)
+
+
+def extract_ink(gray: GrayImage) -> GrayImage:
+    """Return the ink of a grey image: uint8, 0 for paper, about 255 for ink.
+
+    Images whose longer side exceeds `WORK_SIDE` come back shrunk to it. A blank image gives
+    zeros.
+    """
+    height, width = gray.shape
+    longer = max(height, width)
+    if longer > WORK_SIDE:
+        size = (max(1, width * WORK_SIDE // longer), max(1, height * WORK_SIDE // longer))
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    darker, brighter = _differences(gray)
+    dark_on_bright = cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR)
+    ink = darker if dark_on_bright else brighter
+    threshold, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    level = cv2.mean(ink, mask)[0]
+    if level < MIN_CONTRAST:
+        return np.zeros_like(gray)
+    floor = 0.35 * threshold
+    gain = 255 / (level - floor)
+    return np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+
+
+def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
+    """How much darker, and how much brighter, each pixel is than the paper; uint8 each."""
+    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    sides = np.sort(np.stack([grid[0], grid[-1], grid[:, 0], grid[:, -1]]), axis=1)[:, GRID // 2]
+    if float(sides.max()) - float(sides.min()) <= UNEVEN:
+        paper = float(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
+        return cv2.subtract(paper, gray), cv2.subtract(gray, paper)
+    plane = _fit_plane(grid.reshape(-1).astype(np.float32))
+    height, width = gray.shape
+    across = plane[1] * np.linspace(-0.5, 0.5, width, dtype=np.float32)
+    down = plane[0] + plane[2] * np.linspace(-0.5, 0.5, height, dtype=np.float32)
+    surface = np.clip(across[None, :] + down[:, None], 0, 255).astype(np.uint8)
+    return cv2.subtract(surface, gray), cv2.subtract(gray, surface)
+
+
+def _fit_plane(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Least squares plane through the grid cells that are paper; (level, across, down)."""
+    keep = np.ones(levels.size, bool)
+    plane = np.zeros(3, np.float32)
+    for _ in range(3):
+        base = _PLANE[keep]
+        plane = np.linalg.lstsq(base, levels[keep], rcond=None)[0].astype(np.float32)
+        residual = np.abs(levels - _PLANE @ plane)
+        # Paper is the majority: ink cells are the outliers beyond twice the median residual.
+        keep = residual <= max(2.0 * float(np.median(residual)), 3.0)
+    return plane
+
+
+def place_glyph(ink: GrayImage, spec: ModelSpec) -> GrayImage:
+    """Centre the glyph in the tensor's frame.
+
+    Args:
+        ink: Bright ink on 0, uint8 of shape (H, W); the image is the writing box.
+        spec: The model's description.
+
+    Returns:
+        uint8 of shape (spec.input.height, spec.input.width); zeros when there is no ink.
+    """
+    side = spec.input.height
+    frame = np.zeros((side, side), np.uint8)
+    mask = cv2.compare(ink, INK_LEVEL, cv2.CMP_GT)
+    box = _glyph_box(mask)
+    if box is None:
+        return frame
+    left, top, right, bottom = box
+    params = spec.preprocess
+    longer = max(right - left, bottom - top)
+    share = params.zoom * longer / max(ink.shape)
+    scale = side * min(max(share, params.min_side), params.max_side) / longer
+    ink, grown = _thicken(ink, mask, scale, params.min_stroke * side)
+    # The blurred rim of the ink, and what thickening added, belong to the glyph.
+    rim = grown + (1 if scale > 1 else int(np.ceil(1 / scale)))
+    left, top = max(left - rim, 0), max(top - rim, 0)
+    right, bottom = min(right + rim, ink.shape[1]), min(bottom + rim, ink.shape[0])
+    width = min(side, max(1, round((right - left) * scale)))
+    height = min(side, max(1, round((bottom - top) * scale)))
+    glyph = cv2.resize(
+        ink[top:bottom, left:right],
+        (width, height),
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+    )
+    x, y = (side - width) // 2, (side - height) // 2
+    frame[y : y + height, x : x + width] = glyph
+    return frame
+
+
+def _glyph_box(mask: GrayImage) -> tuple[int, int, int, int] | None:
+    """(left, top, right, bottom) of all components but specks; None when nothing is there."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
+    if count < 2:
+        return None
+    parts = stats[1:]
+    areas = parts[:, cv2.CC_STAT_AREA]
+    parts = parts[areas >= SPECK_SHARE * areas.sum()]
+    corner = parts[:, :2] + parts[:, 2:4]
+    left, top = parts[:, :2].min(axis=0).tolist()
+    right, bottom = corner.max(axis=0).tolist()
+    return left, top, right, bottom
+
+
+def _thicken(
+    ink: GrayImage, mask: GrayImage, scale: float, min_stroke: float
+) -> tuple[GrayImage, int]:
+    """Dilate strokes that `scale` would bring below `min_stroke` pixels; (ink, pixels grown)."""
+    area = cv2.countNonZero(mask)
+    rim = area - cv2.countNonZero(cv2.erode(mask, _CROSS))
+    stroke = 2 * area / max(rim, 1)
+    grow = round(min_stroke / scale - stroke) if scale < 0.75 else 0
+    if grow <= 0:
+        return ink, 0
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow + 1, grow + 1))
+    return np.asarray(cv2.dilate(ink, disc), np.uint8), grow // 2
+
+
+def to_tensor(glyph: GrayImage, params: PreprocessSpec) -> NDArray[np.float32]:
+    """Scale ink of 0-255, shape (H, W), to the model's numbers: float32, shape (H, W, 1)."""
+    gain = 1.0 / (255.0 * params.std)
+    tensor = glyph.astype(np.float32)
+    tensor *= gain
+    if params.mean:
+        tensor -= params.mean / params.std
+    return tensor[:, :, None]

@@ -1,0 +1,121 @@
+"""Finding a glyph in a camera frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage, ImageLike, to_gray
+
+# Frames are searched at this longer side; it bounds the time and closes gaps in thin strokes.
+SEARCH_SIDE = 480
+# Dots lie within this distance of their letter (share of the search side).
+JOIN_SHARE = 0.03
+# Ink differs from the paper around it by this much at least (0-255).
+INK_CONTRAST = 18
+# The smallest glyph that is reported (share of the search side).
+MIN_SHARE = 0.04
+# The glyph's share of the writing box that a crop is given: the median of written forms.
+BOX_SHARE = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the frame: left and top edge, width and height."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def largest_glyph(frame: ImageLike) -> Box | None:
+    """Find the glyph with the most ink that does not touch the frame's edge.
+
+    Dots and hamza are joined to their letter. Dark writing on bright paper, or the reverse where
+    the frame is mostly dark.
+
+    Args:
+        frame: A path, the bytes of an image file, or a uint8 array (see `Classifier.classify`).
+
+    Returns:
+        Its box, or None when there is none.
+
+    Raises:
+        ImageError: `frame` is no image.
+
+    >>> paper = np.full((240, 320), 255, np.uint8)
+    >>> paper[100:160, 150:156] = 0
+    >>> largest_glyph(paper)
+    Box(left=150, top=100, width=6, height=60)
+    """
+    gray = to_gray(frame)
+    scale = min(1.0, SEARCH_SIDE / max(gray.shape))
+    if scale < 1.0:
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    mask = _ink_mask(gray)
+    side = max(gray.shape)
+    reach = 2 * round(JOIN_SHARE * side / 2) + 1
+    joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    count, regions = cv2.connectedComponents(joined, connectivity=8)
+    best: tuple[int, Box] | None = None
+    for region in range(1, count):
+        part = cv2.bitwise_and(mask, cv2.compare(regions, region, cv2.CMP_EQ))
+        left, top, width, height = cv2.boundingRect(part)
+        inside = (
+            left > 0
+            and top > 0
+            and left + width < gray.shape[1]
+            and top + height < gray.shape[0]
+            and max(width, height) >= MIN_SHARE * side
+        )
+        ink = cv2.countNonZero(part)
+        if inside and (best is None or ink > best[0]):
+            best = (ink, Box(left, top, width, height))
+    if best is None:
+        return None
+    box = best[1]
+    edges = [round(edge / scale) for edge in (box.left, box.top, box.width, box.height)]
+    return Box(*edges)
+
+
+def _ink_mask(gray: GrayImage) -> GrayImage:
+    """255 where a pixel is ink against the paper around it."""
+    if np.median(gray[::8, ::8]) < 100:
+        gray = cv2.bitwise_not(gray)
+    window = 2 * (max(gray.shape) // 12) + 1
+    smooth = cv2.GaussianBlur(gray, (3, 3), 0)
+    mask = cv2.adaptiveThreshold(
+        smooth, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, window, INK_CONTRAST
+    )
+    return np.asarray(mask, np.uint8)
+
+
+def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
+    """Cut a glyph out of its frame and lay it into a writing box of the usual proportion.
+
+    Returns:
+        Grey, uint8, square; what surrounded the glyph is replaced by the paper's brightness.
+    """
+    gray = to_gray(frame)
+    rim = max(2, max(box.width, box.height) // 16)
+    top, left = max(box.top - rim, 0), max(box.left - rim, 0)
+    crop = gray[top : box.top + box.height + rim, left : box.left + box.width + rim]
+    edge = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]])
+    height, width = crop.shape
+    side = max(round(max(box.width, box.height) / BOX_SHARE), height, width)
+    above, before = (side - height) // 2, (side - width) // 2
+    return np.asarray(
+        cv2.copyMakeBorder(
+            crop,
+            above,
+            side - height - above,
+            before,
+            side - width - before,
+            cv2.BORDER_CONSTANT,
+            value=float(np.median(edge)),
+        ),
+        np.uint8,
+    )

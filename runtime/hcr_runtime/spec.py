@@ -1,0 +1,320 @@
+"""`ModelSpec`: the one description of a model, and the only copy of it.
+
+It travels inside every model file (`carrier.py`), as JSON. Fields are added with defaults; a
+change that an older reader would misunderstand raises `SCHEMA_VERSION`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from hcr_runtime.errors import SpecError
+
+SCHEMA_VERSION = 1
+
+Direction = Literal["ltr", "rtl"]
+OutputKind = Literal["logits", "softmax"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One class: a character as it is written, and its names.
+
+    Attributes:
+        text: The character, as Unicode text.
+        name: Short lower-case name, e.g. ``beh``.
+        transliteration: Latin transliteration (DIN 31635 for Arabic); may be empty.
+        script: ISO 15924 code, e.g. ``Arab``.
+        direction: Writing direction of the script.
+
+    >>> Label("ب", "beh", "b", "Arab", "rtl").codepoint
+    'U+0628'
+    """
+
+    text: str
+    name: str
+    transliteration: str = ""
+    script: str = "Zyyy"
+    direction: Direction = "ltr"
+
+    @property
+    def codepoint(self) -> str:
+        """Code points as ``U+0628``; joined by a space where the text has several."""
+        return " ".join(f"U+{ord(character):04X}" for character in self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """The input tensor, without its batch axis.
+
+    Attributes:
+        height: In pixels.
+        width: In pixels.
+        channels: 1 (grey).
+        dtype: Type at the model's float border; quantized files convert on their own.
+        layout: ``NHWC``.
+    """
+
+    height: int = 32
+    width: int = 32
+    channels: int = 1
+    dtype: str = "float32"
+    layout: str = "NHWC"
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessSpec:
+    """Parameters of `hcr_runtime.preprocess`, version 1.
+
+    Lengths are fractions of the tensor's side, so that they hold for any input size.
+
+    Attributes:
+        version: Version of the algorithm; a change of its behaviour is a new one.
+        zoom: Magnification of the writing box. The box is the whole image: glyphs keep their
+            size relative to it, because د and ر differ in size as much as in shape.
+        min_side: Smallest longer side of a glyph; a smaller one is enlarged to it.
+        max_side: Largest longer side of a glyph; a larger one is shrunk to it.
+        min_stroke: Strokes that would shrink below this width are thickened first.
+        mean: Subtracted from the ink in 0–1.
+        std: The difference is divided by it.
+    """
+
+    version: int = 1
+    zoom: float = 1.35
+    min_side: float = 0.44
+    max_side: float = 0.82
+    min_stroke: float = 0.056
+    mean: float = 0.0
+    std: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionSpec:
+    """When a prediction is refused.
+
+    Attributes:
+        min_confidence: Least calibrated confidence of an accepted prediction, 0–1.
+    """
+
+    min_confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        training_data: Name of the data set.
+        data_licence: Its licence, in words.
+        architecture: Name of the network.
+        source_sha256: SHA-256 of the Keras file it was exported from; empty in that file itself.
+        versions: Versions of the libraries that made the file.
+        min_engine: Oldest engine known to run it, e.g. ``onnxruntime>=1.22``.
+        quantization: E.g. ``float32`` or ``int8 QDQ U8S8 per-channel``.
+        calibration: Which images calibrated the quantization.
+        figures: Measured accuracies of the Keras source, by what was measured; 0-1.
+    """
+
+    training_data: str = ""
+    data_licence: str = ""
+    architecture: str = ""
+    source_sha256: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    min_engine: str = ""
+    quantization: str = ""
+    calibration: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything a program must know to use a model file.
+
+    Attributes:
+        name: The model's name, e.g. ``arabic-letters``.
+        labels: One per output, in the order of the outputs.
+        input: The input tensor.
+        preprocess: Parameters of the one preprocessing.
+        output: What the model gives: ``logits``, or probabilities (``softmax``).
+        temperature: Logits are divided by it before softmax (Guo et al. 2017).
+        rejection: When a prediction is refused.
+        provenance: Where the model comes from.
+        schema_version: Version of this description.
+
+    Raises:
+        SpecError: A value is out of its range.
+
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
+    >>> ModelSpec.from_json(spec.to_json()) == spec
+    True
+    """
+
+    name: str
+    labels: tuple[Label, ...]
+    input: InputSpec = InputSpec()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    output: OutputKind = "softmax"
+    temperature: float = 1.0
+    rejection: RejectionSpec = RejectionSpec()
+    provenance: Provenance = Provenance()
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.schema_version != SCHEMA_VERSION:
+            raise SpecError(
+                f"the model's description has schema version {self.schema_version!r}",
+                allowed=str(SCHEMA_VERSION),
+                hint="install the hcr-edge-runtime that belongs to the model",
+            )
+        checks: tuple[tuple[str, object, bool, str], ...] = (
+            ("labels", len(self.labels), len(self.labels) >= 2, "2 labels or more"),
+            ("labels", "repeated text", len(set(self.texts)) == len(self.labels), "each once"),
+            ("input.height", self.input.height, 8 <= self.input.height <= 1024, "8 to 1024"),
+            ("input.width", self.input.width, self.input.width == self.input.height, "square"),
+            ("input.channels", self.input.channels, self.input.channels == 1, "1"),
+            ("input.dtype", self.input.dtype, self.input.dtype == "float32", "float32"),
+            ("input.layout", self.input.layout, self.input.layout == "NHWC", "NHWC"),
+            ("output", self.output, self.output in ("logits", "softmax"), "logits, softmax"),
+            ("temperature", self.temperature, 0.01 <= self.temperature <= 100, "0.01 to 100"),
+            (
+                "preprocess.version",
+                self.preprocess.version,
+                self.preprocess.version == 1,
+                "1; a newer model needs a newer hcr-edge-runtime",
+            ),
+            ("preprocess.std", self.preprocess.std, self.preprocess.std > 0, "above 0"),
+            ("preprocess.zoom", self.preprocess.zoom, self.preprocess.zoom > 0, "above 0"),
+            (
+                "preprocess.min_side, max_side",
+                (self.preprocess.min_side, self.preprocess.max_side),
+                0 < self.preprocess.min_side <= self.preprocess.max_side <= 1,
+                "0 < min_side <= max_side <= 1",
+            ),
+            (
+                "rejection.min_confidence",
+                self.rejection.min_confidence,
+                0 <= self.rejection.min_confidence <= 1,
+                "0 to 1",
+            ),
+        )
+        for name, received, passed, allowed in checks:
+            if not passed:
+                raise SpecError(f"the model's description: {name} is {received}", allowed=allowed)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The labels' characters, in the order of the outputs."""
+        return tuple(label.text for label in self.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as plain JSON types; each label also names its code point."""
+        data: dict[str, Any] = dataclasses.asdict(self)
+        data["labels"] = [
+            {**dataclasses.asdict(label), "codepoint": label.codepoint} for label in self.labels
+        ]
+
+        return data
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text with sorted keys."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, data: object) -> ModelSpec:
+        """Build a description from what `to_dict` gave.
+
+        Raises:
+            SpecError: A field is missing, unknown, of a wrong type or out of its range.
+        """
+        fields = dict(_mapping(data, "ModelSpec"))
+        version = fields.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise SpecError(
+                f"the model's description has schema version {version!r}",
+                allowed=str(SCHEMA_VERSION),
+                hint="install the hcr-edge-runtime that belongs to the model",
+            )
+        labels = fields.get("labels")
+        if not isinstance(labels, list):
+            raise SpecError("the model's description has no list of labels")
+        fields["labels"] = tuple(_label(item) for item in labels)
+        for name, part in _PARTS.items():
+            if name in fields:
+                fields[name] = _build(part, fields[name])
+        return _build(cls, fields)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelSpec:
+        """Build a description from JSON text; raises `SpecError` like `from_dict`."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise SpecError(f"the model's description is not JSON ({error})") from error
+        return cls.from_dict(data)
+
+
+_PARTS: dict[str, type[Any]] = {
+    "input": InputSpec,
+    "preprocess": PreprocessSpec,
+    "rejection": RejectionSpec,
+    "provenance": Provenance,
+}
+_T = TypeVar("_T")
+
+
+def _mapping(data: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise SpecError(f"the model's description: {name} is {type(data).__name__}, not an object")
+    return data
+
+
+def _label(data: object) -> Label:
+    fields = dict(_mapping(data, "Label"))
+    codepoint = fields.pop("codepoint", None)
+    label = _build(Label, fields)
+    if codepoint not in (None, label.codepoint):
+        raise SpecError(
+            f"label {label.text!r} claims to be {codepoint}", allowed=f"{label.codepoint}"
+        )
+    return label
+
+
+def _build(cls: type[_T], data: object) -> _T:
+    """Make the dataclass `cls` from a mapping, checking names and plain types."""
+    fields = dict(_mapping(data, cls.__name__))
+    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if unknown := sorted(set(fields) - set(known)):
+        raise SpecError(f"{cls.__name__}: unknown fields {unknown}", allowed=", ".join(known))
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in fields
+        and item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise SpecError(f"{cls.__name__}: missing fields {missing}")
+    for name, value in fields.items():
+        wanted = _PLAIN_TYPES.get(str(known[name].type))
+        if wanted is None:
+            continue
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, wanted) or not finite:
+            raise SpecError(f"{cls.__name__}.{name} is {value!r}", allowed=f"a {known[name].type}")
+    return cls(**fields)
+
+
+_PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "Direction": (str,),
+    "OutputKind": (str,),
+    "Mapping[str, str]": (Mapping,),
+    "Mapping[str, float]": (Mapping,),
+}
