@@ -307,10 +307,10 @@ class _Run:
         if recipe.schedule == "cosine":
             steps = len(self.batches)
             rate = keras.optimizers.schedules.CosineDecay(
-                0.02 * rate,
-                steps * max(recipe.epochs - 1, 1),
-                alpha=0.5,
-                warmup_target=rate,
+                initial_learning_rate=0.02 * recipe.learning_rate,
+                decay_steps=steps * max(recipe.epochs - 1, 1),
+                alpha=0.02,
+                warmup_target=recipe.learning_rate,
                 warmup_steps=steps,
             )
         optimizer = (

@@ -84,7 +84,7 @@ def save(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
     onnx.save(model, path)
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+class _Calibration(CalibrationDataReader):
     def __init__(self, tensors: NDArray[np.float32]) -> None:
         self._feeds: Iterator[dict[str, Any]] = ({INPUT: tensor[None]} for tensor in tensors)
 

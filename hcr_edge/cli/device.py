@@ -168,7 +168,7 @@ def _show_frame(frame: Frame, box: Box | None, prediction: Prediction | None) ->
 
 def models(as_json: Json = False) -> None:
     """List the models that ship with the package."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, path in shipped_models().items():
         spec = OnnxRuntimeEngine(path).spec
         found.append(

@@ -342,9 +342,7 @@ def export(
         source = load_keras(path)
         labels = source.spec.labels
         status.update("reading the images")
-        where = find_data_dir(data_dir)
-        real = data_dir is not None or (where is not None and ahcd.is_present(where))
-        default = "ahcd" if real else "samples"
+        default = _default_dataset(data_dir)
         golden = load_samples("test").limit(28)
         report = export_bundle(
             source,
@@ -382,10 +380,8 @@ def verify(
         with export_extra("verify"):
             from hcr_export.bundle import artifact_files, verify_bundle
         _, spec = read_spec(next(iter(artifact_files(bundle).values())))
-        where = find_data_dir(data_dir)
-        real = data_dir is not None or (where is not None and ahcd.is_present(where))
         images = parity_images(
-            dataset or ("ahcd" if real else "samples"), split, data_dir, spec.labels, limit
+            dataset or _default_dataset(data_dir), split, data_dir, spec.labels, limit
         )
         report = verify_bundle(
             bundle, images, limits=_limits(max_drop, min_agreement), progress=status.update
@@ -441,6 +437,16 @@ def _limits(max_drop: float | None, min_agreement: float | None) -> Limits:
         max_drop=defaults.max_drop if max_drop is None else max_drop,
         min_agreement=defaults.min_agreement if min_agreement is None else min_agreement / 100,
     )
+
+
+def _default_dataset(data_dir: Path | None) -> str:
+    """AHCD where it is present, or was pointed to; else the images that the project drew."""
+    where = find_data_dir(data_dir)
+    if data_dir is not None or (where is not None and ahcd.is_present(where)):
+        return "ahcd"
+    if where is not None:
+        warn(f"AHCD is not in {where}: the images that the project drew itself are used")
+    return "samples"
 
 
 def calibration_images(

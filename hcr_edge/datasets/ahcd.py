@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def _read_zipped(archive: Path, name: str) -> bytes:
             return files.read(name)
     except KeyError as error:
         raise DataError(f"{archive} does not hold {name!r}") from error
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
         raise DataError(f"{archive} is damaged ({error})", hint="get it again") from error
 
 

@@ -57,7 +57,7 @@ class Dataset:
 
     def select(self, keep: NDArray[np.bool_], split: str) -> Dataset:
         """Return the images where `keep`, bool of shape (N,), holds, as split `split`."""
-        positions = np.flatnonzero(keep)
+        positions = np.flatnonzero(keep).tolist()
         return replace(
             self,
             split=split,

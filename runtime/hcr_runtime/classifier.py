@@ -159,7 +159,7 @@ def probabilities(output: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.fl
     if spec.output == "softmax" and spec.temperature == 1.0:
         return output
     logits = np.log(np.maximum(output, 1e-12)) if spec.output == "softmax" else output
-    scaled = logits / np.float32(spec.temperature)
+    scaled = np.asarray(logits / spec.temperature, np.float32)
     scaled -= scaled.max(axis=1, keepdims=True)
     np.exp(scaled, out=scaled)
     scaled /= scaled.sum(axis=1, keepdims=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,7 +119,10 @@ def open_engine(path: Path, threads: int = 1) -> Engine:
         SpecError: The file has no valid description inside.
         EngineError: The engine is not installed.
     """
-    engines = {".onnx": OnnxRuntimeEngine, ".tflite": LiteRTEngine}
+    engines: dict[str, Callable[[Path, int], Engine]] = {
+        ".onnx": OnnxRuntimeEngine,
+        ".tflite": LiteRTEngine,
+    }
     engine = engines.get(path.suffix)
     if engine is None:
         raise ModelError(
@@ -140,14 +144,15 @@ def _quantize(tensor: Tensor, details: dict[str, Any]) -> NDArray[Any]:
         return tensor
     scale, zero_point = details["quantization"]
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(tensor / scale) + zero_point, limits.min, limits.max).astype(dtype)
+    steps = np.rint(tensor / scale) + zero_point
+    return np.asarray(np.clip(steps, limits.min, limits.max), dtype)
 
 
 def _dequantize(tensor: NDArray[Any], details: dict[str, Any]) -> Tensor:
     if details["dtype"] == np.float32:
         return np.asarray(tensor, np.float32)
     scale, zero_point = details["quantization"]
-    return ((tensor.astype(np.float32) - zero_point) * scale).astype(np.float32)
+    return np.asarray((tensor.astype(np.float32) - zero_point) * scale, np.float32)
 
 
 def _first_line(error: Exception) -> str:

@@ -34,8 +34,8 @@ class Box:
 def largest_glyph(frame: ImageLike) -> Box | None:
     """Find the glyph with the most ink that does not touch the frame's edge.
 
-    Dots and hamza are joined to their letter. Dark writing on bright paper, or the reverse where
-    the frame is mostly dark.
+    Dots and hamza are joined to their letter; the box has a rim of a pixel. Dark writing on
+    bright paper, or the reverse where the frame is mostly dark.
 
     Args:
         frame: A path, the bytes of an image file, or a uint8 array (see `Classifier.classify`).
@@ -49,7 +49,7 @@ def largest_glyph(frame: ImageLike) -> Box | None:
     >>> paper = np.full((240, 320), 255, np.uint8)
     >>> paper[100:160, 150:156] = 0
     >>> largest_glyph(paper)
-    Box(left=150, top=100, width=6, height=60)
+    Box(left=149, top=99, width=8, height=62)
     """
     gray = to_gray(frame)
     scale = min(1.0, SEARCH_SIDE / max(gray.shape))
