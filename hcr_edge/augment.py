@@ -100,13 +100,20 @@ class Augmentation:
             kernel = cv2.getStructuringElement(
                 *((cv2.MORPH_RECT, (2, 2)) if small else (cv2.MORPH_CROSS, (3, 3)))
             )
-            return cv2.erode(ink, kernel)
+            thinner = cv2.erode(ink, kernel)
+            # A letter that loses a dot is another letter.
+            return thinner if _parts(thinner) >= _parts(ink) else ink
         return ink
+
+
+def _parts(ink: Ink) -> int:
+    """How many separate pieces of ink there are."""
+    return int(cv2.connectedComponents(cv2.compare(ink, 50, cv2.CMP_GT))[0]) - 1
 
 
 def _crop(ink: Ink, margin: float) -> Ink:
     """Cut out the square around the ink, with a margin in shares of its longer side."""
-    left, top, width, height = cv2.boundingRect(cv2.compare(ink, 128, cv2.CMP_GT))
+    left, top, width, height = cv2.boundingRect(cv2.compare(ink, 50, cv2.CMP_GT))
     longer = max(width, height)
     if longer == 0:
         return ink

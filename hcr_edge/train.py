@@ -377,7 +377,8 @@ class _Run:
         """Update the state and the learning rate; True when this epoch is the best so far."""
         state, recipe = self.state, self.recipe
         state.epoch = row.epoch
-        best = row.val_accuracy > state.best_accuracy
+        # Of equal epochs the later is better: its weights are more settled.
+        best = row.val_accuracy >= state.best_accuracy
         if best:
             state.best_accuracy, state.best_epoch = row.val_accuracy, row.epoch
         waited = row.epoch - max(state.best_epoch, state.plateau_epoch)

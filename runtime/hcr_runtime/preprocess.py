@@ -30,10 +30,13 @@ GRID = 16
 UNEVEN = 10.0
 # An image whose ink differs less than this from its paper (0-255) is blank.
 MIN_CONTRAST = 16.0
-# Ink above this level belongs to the glyph.
-INK_LEVEL = 110
-# Connected components below this share of the ink are specks.
-SPECK_SHARE = 0.012
+# Ink above this level belongs to the glyph: low, because small dots are faint.
+INK_LEVEL = 50
+# Connected components with this share of the ink are the glyph's main parts.
+MAIN_SHARE = 0.05
+# Smaller ones are its dots when they lie within this distance of the main parts (in shares of
+# their longer side), and specks otherwise.
+DOT_REACH = 0.5
 
 _axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
 _PLANE = np.stack(
@@ -141,19 +144,21 @@ def place_glyph(ink: GrayImage, spec: ModelSpec) -> GrayImage:
     side = spec.input.height
     frame = np.zeros((side, side), np.uint8)
     mask = cv2.compare(ink, INK_LEVEL, cv2.CMP_GT)
-    box = _glyph_box(mask)
-    if box is None:
+    area = cv2.countNonZero(mask)
+    if area == 0:
         return frame
-    left, top, right, bottom = box
+    rim = area - cv2.countNonZero(cv2.erode(mask, _CROSS))
+    stroke = 2 * area / max(rim, 1)
+    left, top, right, bottom = _glyph_box(mask, stroke)
     params = spec.preprocess
     longer = max(right - left, bottom - top)
     share = params.zoom * longer / max(ink.shape)
     scale = side * min(max(share, params.min_side), params.max_side) / longer
-    ink, grown = _thicken(ink, mask, scale, params.min_stroke * side)
+    ink, grown = _thicken(ink, stroke, scale, params.min_stroke * side)
     # The blurred rim of the ink, and what thickening added, belong to the glyph.
-    rim = grown + (1 if scale > 1 else int(np.ceil(1 / scale)))
-    left, top = max(left - rim, 0), max(top - rim, 0)
-    right, bottom = min(right + rim, ink.shape[1]), min(bottom + rim, ink.shape[0])
+    blur = grown + (1 if scale > 1 else int(np.ceil(1 / scale)))
+    left, top = max(left - blur, 0), max(top - blur, 0)
+    right, bottom = min(right + blur, ink.shape[1]), min(bottom + blur, ink.shape[0])
     width = min(side, max(1, round((right - left) * scale)))
     height = min(side, max(1, round((bottom - top) * scale)))
     glyph = cv2.resize(
@@ -166,27 +171,38 @@ def place_glyph(ink: GrayImage, spec: ModelSpec) -> GrayImage:
     return frame
 
 
-def _glyph_box(mask: GrayImage) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom) of all components but specks; None when nothing is there."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
-    if count < 2:
-        return None
+def _glyph_box(mask: GrayImage, stroke: float) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the glyph with its dots, without specks.
+
+    Args:
+        mask: 255 where there is ink, which there must be; uint8 of shape (H, W).
+        stroke: Width of the strokes in pixels: a dot is not much smaller.
+    """
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     parts = stats[1:]
-    areas = parts[:, cv2.CC_STAT_AREA]
-    parts = parts[areas >= SPECK_SHARE * areas.sum()]
-    corner = parts[:, :2] + parts[:, 2:4]
-    left, top = parts[:, :2].min(axis=0).tolist()
-    right, bottom = corner.max(axis=0).tolist()
+    if len(parts) == 1:
+        left, top, width, height = parts[0, :4].tolist()
+        return left, top, left + width, top + height
+    size, area = parts[:, 2:4], parts[:, cv2.CC_STAT_AREA]
+    low = parts[:, :2]
+    high = low + size
+    main = area >= MAIN_SHARE * area.sum()
+    main_low, main_high = low[main].min(axis=0), high[main].max(axis=0)
+    reach = DOT_REACH * (main_high - main_low).max()
+    near = ((low < main_high + reach) & (high > main_low - reach)).all(axis=1)
+    # What is cut by the image's edge is a neighbour's, or a line's, unless it is as thick as ink.
+    cut = (low == 0).any(axis=1) | (high == mask.shape[::-1]).any(axis=1)
+    thick = size.min(axis=1) >= 0.75 * stroke
+    keep = main | (near & (area >= (0.3 * stroke) ** 2) & (~cut | thick))
+    left, top = low[keep].min(axis=0).tolist()
+    right, bottom = high[keep].max(axis=0).tolist()
     return left, top, right, bottom
 
 
 def _thicken(
-    ink: GrayImage, mask: GrayImage, scale: float, min_stroke: float
+    ink: GrayImage, stroke: float, scale: float, min_stroke: float
 ) -> tuple[GrayImage, int]:
     """Dilate strokes that `scale` would bring below `min_stroke` pixels; (ink, pixels grown)."""
-    area = cv2.countNonZero(mask)
-    rim = area - cv2.countNonZero(cv2.erode(mask, _CROSS))
-    stroke = 2 * area / max(rim, 1)
     grow = round(min_stroke / scale - stroke) if scale < 0.75 else 0
     if grow <= 0:
         return ink, 0
