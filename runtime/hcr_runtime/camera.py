@@ -40,15 +40,21 @@ def frames(source: str) -> Iterator[Frame]:
         CameraError: The source cannot be opened, or gives no frame at all.
     """
     is_camera = source.isdecimal()
-    if not is_camera and not Path(source).is_file():
+    if not is_camera and not _is_file(source):
         raise CameraError(
             f"there is no video {source}", allowed="a camera's number, or a video file"
         )
-    capture = cv2.VideoCapture(int(source) if is_camera else source)
+    unopened = CameraError(
+        f"{'camera' if is_camera else 'video'} {source} cannot be opened",
+        hint="is it there, and not in use?",
+    )
+    try:
+        capture = cv2.VideoCapture(int(source) if is_camera else source)
+    except cv2.error as error:  # a number beyond a C int
+        raise unopened from error
     try:
         if not capture.isOpened():
-            what = f"camera {source}" if is_camera else f"video {source}"
-            raise CameraError(f"{what} cannot be opened", hint="is it there, and not in use?")
+            raise unopened
         rate = capture.get(cv2.CAP_PROP_FPS)
         start = time.monotonic()
         index = 0
@@ -63,3 +69,10 @@ def frames(source: str) -> Iterator[Frame]:
             raise CameraError(f"{source} gives no frames", hint="is it a video?")
     finally:
         capture.release()
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).is_file()
+    except OSError:  # a name too long for the file system
+        return False

@@ -42,7 +42,14 @@ def read_zip_spec(path: Path) -> ModelSpec:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except KeyError as error:
         raise SpecError(f"{path.name} has no description inside", hint=NO_SPEC_HINT) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        UnicodeDecodeError,
+    ) as error:
         raise SpecError(
             f"{path.name} is cut short, or has no description inside", hint=NO_SPEC_HINT
         ) from error

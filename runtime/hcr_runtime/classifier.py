@@ -99,7 +99,7 @@ class Classifier:
         Raises:
             ImageError: One of `images` is no image.
         """
-        if not images:
+        if len(images) == 0:
             return np.zeros((0, len(self.spec.labels)), np.float32)
         tensors = np.stack([preprocess(image, self.spec) for image in images])
         return probabilities(self.engine.run(tensors), self.spec)
@@ -121,7 +121,7 @@ class Classifier:
 
     def classify_batch(self, images: Sequence[ImageLike], top: int = 3) -> list[Prediction]:
         """Read one character from each image; see `classify`."""
-        if not images:
+        if len(images) == 0:
             return []
         tensors = np.stack([preprocess(image, self.spec) for image in images])
         scores = probabilities(self.engine.run(tensors), self.spec)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime.carrier import NO_SPEC_HINT, SPEC_KEY, read_zip_spec
+from hcr_runtime.carrier import MAX_SPEC_BYTES, NO_SPEC_HINT, SPEC_KEY, read_zip_spec
 from hcr_runtime.errors import EngineError, ModelError, SpecError
 from hcr_runtime.spec import ModelSpec
 
@@ -54,13 +54,25 @@ class OnnxRuntimeEngine:
             raise ModelError(
                 f"{path.name} is cut short, or no ONNX model ({_first_line(error)})"
             ) from error
-        text = self.session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+        try:
+            text = self.session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{path.name}: the description inside is no text") from error
         if text is None:
             raise SpecError(f"{path.name} has no description inside", hint=NO_SPEC_HINT)
+        if len(text) > MAX_SPEC_BYTES:
+            raise SpecError(f"{path.name}: the description inside takes {len(text)} bytes")
         self.spec = ModelSpec.from_json(text)
-        self._input = self.session.get_inputs()[0].name
-        self._outputs = [self.session.get_outputs()[0].name]
-        _check_outputs(path, self.spec, self.session.get_outputs()[0].shape[-1])
+        inputs, output = self.session.get_inputs(), self.session.get_outputs()[0]
+        _check_border(
+            path,
+            self.spec,
+            [(entry.type, entry.shape) for entry in inputs],
+            output.shape,
+            ("tensor(float)",),
+        )
+        self._input = inputs[0].name
+        self._outputs = [output.name]
 
     def run(self, batch: Tensor) -> Tensor:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
@@ -97,9 +109,19 @@ class LiteRTEngine:
             raise ModelError(
                 f"{path.name} is cut short, or no TFLite model ({_first_line(error)})"
             ) from error
-        self._input: dict[str, Any] = self._interpreter.get_input_details()[0]
-        self._output: dict[str, Any] = self._interpreter.get_output_details()[0]
-        _check_outputs(path, self.spec, int(self._output["shape"][-1]))
+        inputs, outputs = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
+        _check_border(
+            path,
+            self.spec,
+            [(np.dtype(entry["dtype"]).name, entry["shape"].tolist()) for entry in inputs],
+            outputs[0]["shape"].tolist(),
+            ("float32", "int8", "uint8"),
+        )
+        self._input: dict[str, Any] = inputs[0]
+        self._output: dict[str, Any] = outputs[0]
 
     def run(self, batch: Tensor) -> Tensor:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
@@ -133,7 +155,20 @@ def open_engine(path: Path, threads: int = 1) -> Engine:
     return engine(path, threads)
 
 
-def _check_outputs(path: Path, spec: ModelSpec, outputs: object) -> None:
+def _check_border(
+    path: Path,
+    spec: ModelSpec,
+    inputs: Sequence[tuple[str, Sequence[object]]],
+    output: Sequence[object],
+    types: Sequence[str],
+) -> None:
+    """Refuse a model whose input or output is not what its description says."""
+    wanted = [spec.input.height, spec.input.width, spec.input.channels]
+    if len(inputs) != 1 or inputs[0][0] not in types or list(inputs[0][1][1:]) != wanted:
+        raise SpecError(
+            f"{path.name} takes {inputs}", allowed=f"one input of {types[0]}, (N, {wanted})"
+        )
+    outputs = output[-1] if output else "no"
     if outputs != len(spec.labels):
         raise SpecError(f"{path.name} has {outputs} outputs, its description {len(spec.labels)}")
 

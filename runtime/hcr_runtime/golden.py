@@ -95,41 +95,64 @@ def check_golden(folder: Path, model: Path) -> GoldenResult:
     Raises:
         ModelError: The vectors are missing or damaged, or do not know the model.
     """
-    vectors, tensors = _read(folder)
+    vectors, tensors = _read(folder, model.name)
     engine = open_engine(model)
     failures: list[str] = []
     exact = 0
     for case, golden in zip(vectors["cases"], tensors, strict=True):
         name = case["image"]
-        tensor = preprocess(folder / name, engine.spec)
+        image = _read_image(folder / name)
+        if hashlib.sha256(image).hexdigest() != case["image_sha256"]:
+            failures.append(f"{name}: the image was altered")
+            continue
+        tensor = preprocess(image, engine.spec)
         if _tensor_sha256(tensor) == case["tensor_sha256"]:
             exact += 1
         elif tensor.shape != golden.shape or _steps(tensor, golden, engine.spec) > TENSOR_STEPS:
             failures.append(f"{name}: the preprocessing gives another tensor")
             continue
-        if model.name not in case["outputs"]:
-            raise ModelError(
-                f"the golden vectors do not know {model.name}",
-                allowed=", ".join(case["outputs"]),
-            )
         expected = np.asarray(case["outputs"][model.name], np.float32)
         got = engine.run(tensor[None])[0]
         spread = float(expected.max() - expected.min())
-        if got.argmax() != expected.argmax() or np.abs(got - expected).max() > (
-            OUTPUT_SHARE * spread
-        ):
+        near = got.shape == expected.shape and (
+            np.abs(got - expected).max() <= OUTPUT_SHARE * spread
+        )
+        if not near or got.argmax() != expected.argmax():
             failures.append(f"{name}: the model answers otherwise")
     return GoldenResult(model.name, len(tensors), exact, tuple(failures))
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], NDArray[np.float32]]:
+def _read(folder: Path, model: str) -> tuple[dict[str, Any], NDArray[np.float32]]:
     try:
         vectors = json.loads((folder / "vectors.json").read_text(encoding="utf-8"))
         flat = np.fromfile(folder / "tensors.f32", dtype="<f4")
         shape = (len(vectors["cases"]), *vectors["tensor_shape"])
-        return vectors, flat.astype(np.float32).reshape(shape)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tensors = flat.astype(np.float32).reshape(shape)
+        for name, wanted in (("schema_version", 1), ("preprocess_version", 1)):
+            if vectors[name] != wanted:
+                raise ModelError(
+                    f"{folder} holds golden vectors of {name} {vectors[name]}", allowed=str(wanted)
+                )
+        for case, tensor in zip(vectors["cases"], tensors, strict=True):
+            if model not in case["outputs"]:
+                raise ModelError(
+                    f"the golden vectors do not know {model}", allowed=", ".join(case["outputs"])
+                )
+            answer = np.asarray(case["outputs"][model], np.float32)
+            if answer.ndim != 1 or answer.size == 0 or not isinstance(case["image"], str):
+                raise ValueError(f"{model} has no answer to {case['image']}")
+            if _tensor_sha256(tensor) != case["tensor_sha256"]:
+                raise ValueError(f"the tensor of {case['image']} was altered")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{folder} holds no golden vectors ({error})") from error
+    return vectors, tensors
+
+
+def _read_image(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _tensor_sha256(tensor: NDArray[np.float32]) -> str:

@@ -15,6 +15,7 @@ from hcr_runtime.errors import ImageError
 GrayImage: TypeAlias = NDArray[np.uint8]
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
 
+_JPEG = b"\xff\xd8"
 MAX_PIXELS = 64_000_000
 _ARRAYS = "uint8 of shape (H, W) or (H, W, 1) grey, (H, W, 3) BGR, (H, W, 4) BGRA"
 
@@ -54,7 +55,9 @@ def _decode(data: bytes, name: str) -> GrayImage:
     if not data:
         raise ImageError(f"{name} is empty (0 bytes)")
     try:
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        # Unchanged keeps transparency, but only the colour mode turns a photograph upright (EXIF).
+        mode = cv2.IMREAD_COLOR if data.startswith(_JPEG) else cv2.IMREAD_UNCHANGED
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
     except cv2.error as error:
         raise ImageError(f"{name} cannot be decoded ({error.err})") from error
     if array is None:

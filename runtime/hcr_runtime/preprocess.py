@@ -109,7 +109,9 @@ def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     sides = np.sort(np.stack([grid[0], grid[-1], grid[:, 0], grid[:, -1]]), axis=1)[:, GRID // 2]
     if float(sides.max()) - float(sides.min()) <= UNEVEN:
         paper = float(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
-        return cv2.subtract(paper, gray), cv2.subtract(gray, paper)
+        # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
+        level = np.full_like(gray, round(paper))
+        return cv2.subtract(level, gray), cv2.subtract(gray, level)
     plane = _fit_plane(grid.reshape(-1).astype(np.float32))
     height, width = gray.shape
     across = plane[1] * np.linspace(-0.5, 0.5, width, dtype=np.float32)
@@ -143,7 +145,7 @@ def place_glyph(ink: GrayImage, spec: ModelSpec) -> GrayImage:
     """
     side = spec.input.height
     frame = np.zeros((side, side), np.uint8)
-    mask = cv2.compare(ink, INK_LEVEL, cv2.CMP_GT)
+    mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
     area = cv2.countNonZero(mask)
     if area == 0:
         return frame
@@ -186,7 +188,7 @@ def _glyph_box(mask: GrayImage, stroke: float) -> tuple[int, int, int, int]:
     size, area = parts[:, 2:4], parts[:, cv2.CC_STAT_AREA]
     low = parts[:, :2]
     high = low + size
-    main = area >= MAIN_SHARE * area.sum()
+    main = area >= min(MAIN_SHARE * area.sum(), area.max())
     main_low, main_high = low[main].min(axis=0), high[main].max(axis=0)
     reach = DOT_REACH * (main_high - main_low).max()
     near = ((low < main_high + reach) & (high > main_low - reach)).all(axis=1)

@@ -13,6 +13,8 @@ from hcr_runtime.image import GrayImage, ImageLike, to_gray
 SEARCH_SIDE = 480
 # Dots lie within this distance of their letter (share of the search side).
 JOIN_SHARE = 0.03
+# And within this distance, in shares of the letter's longer side.
+DOT_REACH = 0.35
 # Ink differs from the paper around it by this much at least (0-255).
 INK_CONTRAST = 18
 # The smallest glyph that is reported (share of the search side).
@@ -54,38 +56,53 @@ def largest_glyph(frame: ImageLike) -> Box | None:
     gray = to_gray(frame)
     scale = min(1.0, SEARCH_SIDE / max(gray.shape))
     if scale < 1.0:
-        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     mask = _ink_mask(gray)
     side = max(gray.shape)
     reach = 2 * round(JOIN_SHARE * side / 2) + 1
     joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     count, regions = cv2.connectedComponents(joined, connectivity=8)
-    best: tuple[int, Box] | None = None
+    parts: list[tuple[int, Box]] = []
     for region in range(1, count):
         part = cv2.bitwise_and(mask, cv2.compare(regions, region, cv2.CMP_EQ))
         left, top, width, height = cv2.boundingRect(part)
         inside = (
-            left > 0
-            and top > 0
-            and left + width < gray.shape[1]
-            and top + height < gray.shape[0]
-            and max(width, height) >= MIN_SHARE * side
+            left > 0 and top > 0 and left + width < gray.shape[1] and top + height < gray.shape[0]
         )
-        ink = cv2.countNonZero(part)
-        if inside and (best is None or ink > best[0]):
-            best = (ink, Box(left, top, width, height))
-    if best is None:
+        if inside:
+            parts.append((cv2.countNonZero(part), Box(left, top, width, height)))
+    large = [part for part in parts if max(part[1].width, part[1].height) >= MIN_SHARE * side]
+    if not large:
         return None
-    box = best[1]
+    main_ink, main = max(large, key=lambda part: part[0])
+    box = main
+    reach_of_dots = DOT_REACH * max(main.width, main.height)
+    for ink, part in sorted(parts, key=lambda entry: _gap(main, entry[1])):
+        if ink < 0.4 * main_ink and _gap(box, part) <= reach_of_dots:
+            box = _union(box, part)
     edges = [round(edge / scale) for edge in (box.left, box.top, box.width, box.height)]
     return Box(*edges)
+
+
+def _gap(box: Box, other: Box) -> int:
+    across = max(other.left - box.left - box.width, box.left - other.left - other.width)
+    down = max(other.top - box.top - box.height, box.top - other.top - other.height)
+    return max(across, down, 0)
+
+
+def _union(box: Box, other: Box) -> Box:
+    left, top = min(box.left, other.left), min(box.top, other.top)
+    right = max(box.left + box.width, other.left + other.width)
+    bottom = max(box.top + box.height, other.top + other.height)
+    return Box(left, top, right - left, bottom - top)
 
 
 def _ink_mask(gray: GrayImage) -> GrayImage:
     """255 where a pixel is ink against the paper around it."""
     if np.median(gray[::8, ::8]) < 100:
         gray = cv2.bitwise_not(gray)
-    window = 2 * (max(gray.shape) // 12) + 1
+    window = max(3, 2 * (max(gray.shape) // 12) + 1)
     smooth = cv2.GaussianBlur(gray, (3, 3), 0)
     mask = cv2.adaptiveThreshold(
         smooth, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, window, INK_CONTRAST

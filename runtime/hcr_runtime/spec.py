@@ -174,6 +174,13 @@ class ModelSpec:
         checks: tuple[tuple[str, object, bool, str], ...] = (
             ("labels", len(self.labels), len(self.labels) >= 2, "2 labels or more"),
             ("labels", "repeated text", len(set(self.texts)) == len(self.labels), "each once"),
+            ("labels", "a text that cannot be written", _writable(self.texts), "Unicode text"),
+            (
+                "labels",
+                "a direction",
+                {label.direction for label in self.labels} <= {"ltr", "rtl"},
+                "direction ltr, rtl",
+            ),
             ("input.height", self.input.height, 8 <= self.input.height <= 1024, "8 to 1024"),
             ("input.width", self.input.width, self.input.width == self.input.height, "square"),
             ("input.channels", self.input.channels, self.input.channels == 1, "1"),
@@ -187,13 +194,35 @@ class ModelSpec:
                 self.preprocess.version == 1,
                 "1; a newer model needs a newer hcr-edge-runtime",
             ),
-            ("preprocess.std", self.preprocess.std, self.preprocess.std > 0, "above 0"),
-            ("preprocess.zoom", self.preprocess.zoom, self.preprocess.zoom > 0, "above 0"),
+            (
+                "preprocess.std",
+                self.preprocess.std,
+                1e-6 <= self.preprocess.std <= 1e6,
+                "1e-6 to 1e6",
+            ),
+            (
+                "preprocess.mean",
+                self.preprocess.mean,
+                abs(self.preprocess.mean) <= 1e6,
+                "-1e6 to 1e6",
+            ),
+            (
+                "preprocess.zoom",
+                self.preprocess.zoom,
+                0.01 <= self.preprocess.zoom <= 100,
+                "0.01 to 100",
+            ),
+            (
+                "preprocess.min_stroke",
+                self.preprocess.min_stroke,
+                0 <= self.preprocess.min_stroke <= 1,
+                "0 to 1",
+            ),
             (
                 "preprocess.min_side, max_side",
                 (self.preprocess.min_side, self.preprocess.max_side),
-                0 < self.preprocess.min_side <= self.preprocess.max_side <= 1,
-                "0 < min_side <= max_side <= 1",
+                0.01 <= self.preprocess.min_side <= self.preprocess.max_side <= 1,
+                "0.01 <= min_side <= max_side <= 1",
             ),
             (
                 "rejection.min_confidence",
@@ -288,7 +317,7 @@ def _build(cls: type[_T], data: object) -> _T:
     """Make the dataclass `cls` from a mapping, checking names and plain types."""
     fields = dict(_mapping(data, cls.__name__))
     known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(fields) - set(known)):
+    if unknown := sorted(map(str, set(fields) - set(known))):
         raise SpecError(f"{cls.__name__}: unknown fields {unknown}", allowed=", ".join(known))
     missing = [
         name
@@ -300,15 +329,29 @@ def _build(cls: type[_T], data: object) -> _T:
     if missing:
         raise SpecError(f"{cls.__name__}: missing fields {missing}")
     for name, value in fields.items():
-        wanted = _PLAIN_TYPES.get(str(known[name].type))
-        if wanted is None:
-            continue
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if isinstance(value, bool) or not isinstance(value, wanted) or not finite:
-            raise SpecError(f"{cls.__name__}.{name} is {value!r}", allowed=f"a {known[name].type}")
+        kind = str(known[name].type)
+        values = value.values() if isinstance(value, Mapping) else ()
+        if kind in _PLAIN_TYPES and not (
+            _is_plain(value, _PLAIN_TYPES[kind])
+            and all(_is_plain(entry, _ITEM_TYPES.get(kind, ())) for entry in values)
+        ):
+            raise SpecError(f"{cls.__name__}.{name} is {value!r}", allowed=f"a {kind}")
     return cls(**fields)
 
 
+def _is_plain(value: object, wanted: tuple[type, ...]) -> bool:
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return finite and not isinstance(value, bool) and isinstance(value, wanted)
+
+
+def _writable(texts: tuple[str, ...]) -> bool:
+    return all(texts) and not any("\ud800" <= c <= "\udfff" for text in texts for c in text)
+
+
+_ITEM_TYPES: dict[str, tuple[type, ...]] = {
+    "Mapping[str, str]": (str,),
+    "Mapping[str, float]": (int, float),
+}
 _PLAIN_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),

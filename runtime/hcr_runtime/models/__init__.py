@@ -29,10 +29,14 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     path = Path(model)
     if str(path) in shipped:
         return shipped[str(path)]
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except OSError:  # a name too long for the file system
+        is_file = exists = False
     if path.suffix in (".onnx", ".tflite"):
-        if path.is_file():
+        if is_file:
             return path
         raise ModelError(f"there is no model file {path}", allowed=nearest(path.stem, shipped))
-    if path.exists():
+    if exists:
         raise ModelError(f"{path} is no model file", allowed=".onnx, .tflite, or a shipped name")
     raise ModelError(f"there is no model {str(model)!r}", allowed=nearest(str(model), shipped))

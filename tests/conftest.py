@@ -1,0 +1,26 @@
+"""Fixtures that every suite shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def samples_dir() -> Path:
+    """Return the sample images that the project drew itself."""
+    return Path(__file__).resolve().parents[1] / "samples"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of the public data sets; skip where there is none."""
+    where = os.environ.get("HCR_EDGE_DATA")
+    if not where:
+        pytest.skip("HCR_EDGE_DATA is not set; it names the folder of the public data sets")
+    folder = Path(where)
+    if not folder.is_dir():
+        pytest.skip(f"HCR_EDGE_DATA names {where}, which is no folder")
+    return folder

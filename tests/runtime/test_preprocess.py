@@ -1,0 +1,249 @@
+"""`preprocess`: what it keeps of an image (the glyph) and what it takes away (all else)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hcr_runtime import Classifier, InputSpec, ModelSpec, preprocess
+from hcr_runtime.image import to_gray
+from hcr_runtime.preprocess import WORK_SIDE, extract_ink
+
+Image = NDArray[np.uint8]
+Change = Callable[[Image], Image]
+
+# Mean difference of two tensors of one letter; two letters differ by 0.14 on average. Where a
+# change tips the rounding of the stroke's thickening it reaches 0.09.
+CLOSE = 0.1
+
+
+@pytest.fixture(scope="module")
+def spec(classifier: Classifier) -> ModelSpec:
+    return classifier.spec
+
+
+def ramp(image: Image, depth: float, angle: float = 0.0) -> Image:
+    """Darken an image linearly across, by up to `depth` (0-1) of its brightness."""
+    height, width = image.shape
+    y, x = np.mgrid[-0.5 : 0.5 : height * 1j, -0.5 : 0.5 : width * 1j]
+    along = 0.5 + (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)
+    return np.rint(image * (1 - depth * along)).astype(np.uint8)
+
+
+def enlarge(image: Image, factor: float) -> Image:
+    resized = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
+def shift(image: Image, right: float, down: float) -> Image:
+    """Move the glyph by shares (-1 to 1) of the room that it has in its image."""
+    left, top, width, height = cv2.boundingRect(np.uint8(image < np.median(image) - 25))
+    rooms = ((left, image.shape[1] - left - width), (top, image.shape[0] - top - height))
+    x, y = (
+        np.trunc(share * max(0, room[share > 0] - 2))
+        for share, room in zip((right, down), rooms, strict=True)
+    )
+    matrix = np.float32([[1, 0, x], [0, 1, y]])
+    moved = cv2.warpAffine(image, matrix, image.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+def difference(image: Image, other: Image, spec: ModelSpec) -> float:
+    return float(np.abs(preprocess(image, spec) - preprocess(other, spec)).mean())
+
+
+def extent(tensor: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """Return (left, top, width, height) of what is ink in a tensor."""
+    return tuple(cv2.boundingRect(np.uint8(tensor[:, :, 0] > 0.3)))
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 33, 64])
+def test_shape_type_and_range(tiles: list[Image], spec: ModelSpec, side: int) -> None:
+    spec = replace(spec, input=InputSpec(side, side))
+    for image in tiles:
+        tensor = preprocess(image, spec)
+        assert (tensor.shape, tensor.dtype) == ((side, side, 1), np.float32)
+        # Paper and ink; on 8 pixels a stroke fills less than one.
+        assert tensor.min() == 0.0
+        assert (0.3 if side == 8 else 0.6) < tensor.max() <= 1.0
+
+
+def test_two_letters_differ_far_more_than_the_tolerance(
+    tiles: list[Image], spec: ModelSpec
+) -> None:
+    # Without this the tolerances below would prove nothing.
+    pairs = [difference(a, b, spec) for a, b in itertools.combinations(tiles, 2)]
+    assert np.median(pairs) > CLOSE
+
+
+@pytest.mark.parametrize(
+    ("change", "mean"),
+    [
+        # Chalk on a board reads like ink on paper.
+        (lambda image: 255 - image, 0.002),
+        # A finer scan of the same page.
+        (lambda image: enlarge(image, 2), 0.03),
+        (lambda image: enlarge(image, 3), 0.03),
+        # A lamp at one side, or above.
+        (lambda image: ramp(image, 0.15), 0.005),
+        (lambda image: ramp(image, 0.35), 0.01),
+        (lambda image: ramp(image, 0.35, np.pi / 2), 0.01),
+        # Written off the middle of its box.
+        (lambda image: shift(image, 0.9, 0.9), 0.01),
+        (lambda image: shift(image, -0.9, 0.5), 0.01),
+        # A pale pencil, a grey page.
+        (lambda image: (image * 0.5 + 80).astype(np.uint8), 0.005),
+    ],
+    ids=["negative", "x2", "x3", "ramp", "steep ramp", "ramp down", "shift", "shift back", "pale"],
+)
+def test_what_is_not_the_glyph_changes_little(
+    tiles: list[Image], spec: ModelSpec, change: Change, mean: float
+) -> None:
+    changes = [difference(image, change(image), spec) for image in tiles]
+    assert np.mean(changes) < mean
+    assert max(changes) < CLOSE
+
+
+@given(
+    st.integers(0, 27),
+    st.booleans(),
+    st.floats(1.0, 4.0),
+    st.floats(0.0, 0.3),
+    st.floats(0.0, 6.3),
+    st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)),
+)
+def test_any_mixture_of_these_changes_little(
+    tiles: list[Image],
+    spec: ModelSpec,
+    number: int,
+    negative: bool,
+    factor: float,
+    depth: float,
+    angle: float,
+    room: tuple[float, float],
+) -> None:
+    image = tiles[number]
+    other = ramp(enlarge(shift(image, *room), factor), depth, angle)
+    assert difference(image, 255 - other if negative else other, spec) < CLOSE
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *(np.full((64, 64), level, np.uint8) for level in (0, 1, 128, 254, 255)),
+        np.full((400, 300, 3), (200, 230, 240), np.uint8),  # yellowish paper
+        np.full((2, 2), 77, np.uint8),
+        np.full((1, 300), 77, np.uint8),
+        np.zeros((40, 40, 4), np.uint8),  # an untouched, transparent canvas
+        ramp(np.full((64, 64), 250, np.uint8), 0.8, 0.7),  # uneven light alone is no ink
+        # The noise of a sensor in the dark, and paper that shines through.
+        np.random.default_rng(0).normal(200, 4, (64, 64)).astype(np.uint8),
+        np.where(np.eye(64) > 0, 243, 250).astype(np.uint8),
+    ],
+    ids=lambda image: f"{image.shape}-{image.flat[0]}",
+)
+def test_blank_image_gives_a_tensor_of_one_value(image: Image, spec: ModelSpec) -> None:
+    assert not preprocess(image, spec).any()
+
+
+def test_mean_and_std_scale_the_ink(tiles: list[Image], spec: ModelSpec) -> None:
+    scaled = replace(spec, preprocess=replace(spec.preprocess, mean=0.25, std=0.5))
+    for image in tiles[:5]:
+        expected = (preprocess(image, spec) - 0.25) / 0.5
+        np.testing.assert_allclose(preprocess(image, scaled), expected, atol=1e-6)
+
+
+def test_glyph_stands_in_the_middle(tiles: list[Image], spec: ModelSpec) -> None:
+    for image in tiles:
+        left, top, width, height = extent(preprocess(image, spec))
+        assert abs(left + width / 2 - 16) <= 1.5
+        assert abs(top + height / 2 - 16) <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.10, 0.44),  # a dot of a letter is enlarged to min_side, no further
+        (0.45, 0.45 * 1.35),  # between the limits the size in the box is kept: د is not ر
+        (0.55, 0.55 * 1.35),
+        (0.95, 0.82),  # a letter that fills its box is shrunk to max_side
+    ],
+)
+def test_size_in_the_box_is_kept_between_two_limits(
+    spec: ModelSpec, share: float, expected: float
+) -> None:
+    image = np.full((96, 96), 250, np.uint8)
+    side = round(96 * share)
+    corner = (96 - side) // 2
+    image[corner : corner + side, corner : corner + side] = 10
+    _, _, width, height = extent(preprocess(image, spec))
+    assert (width, height) == pytest.approx((32 * expected, 32 * expected), abs=1.6)
+
+
+def test_hair_thin_stroke_survives_the_shrinking(spec: ModelSpec) -> None:
+    image = np.full((96, 96), 250, np.uint8)
+    cv2.line(image, (20, 20), (76, 76), 10, 1)
+    thin = replace(spec, preprocess=replace(spec.preprocess, min_stroke=0.0))
+    assert preprocess(image, thin).max() < 0.7
+    assert preprocess(image, spec).max() > 0.9
+
+
+def test_dust_in_the_corners_is_no_part_of_the_glyph(tiles: list[Image], spec: ModelSpec) -> None:
+    changes = []
+    for image in tiles:
+        dusty = image.copy()
+        dusty[2, 2] = dusty[-3, 4] = 20
+        changes.append(difference(image, dusty, spec))
+    # Beside the finest pen's stroke one pixel of dust may pass for a dot.
+    assert np.median(changes) < 0.002
+    assert np.mean(changes) < 0.02
+
+
+@pytest.mark.parametrize("name", ["beh", "khah", "thal", "zain"])
+def test_dot_above_or_below_is_part_of_the_glyph(
+    name: str, letter: Callable[..., Path], spec: ModelSpec
+) -> None:
+    for number in range(12):
+        image = to_gray(letter(name, number))
+        paper = np.median(image)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(np.uint8(image < paper - 60))
+        dots = np.isin(parts, np.flatnonzero(stats[:, 4] < 0.2 * stats[1:, 4].sum()))
+        without = np.where(cv2.dilate(np.uint8(dots), np.ones((7, 7))), paper, image)
+        # Taken for a speck, the dot would neither be drawn nor move the rest.
+        assert difference(image, without.astype(np.uint8), spec) > 0.02
+
+
+@pytest.mark.parametrize(
+    "shape", [(129, 129), (500, 300), (1, 4000), (4000, 1), (2000, 3), (1079, 1921)]
+)
+def test_large_image_is_shrunk_to_bound_the_time(shape: tuple[int, int]) -> None:
+    height, width = extract_ink(np.full(shape, 255, np.uint8)).shape
+    assert WORK_SIDE // 2 <= max(height, width) <= WORK_SIDE
+    # Its proportions stay, but for what is thinner than a pixel.
+    assert height * shape[1] == pytest.approx(width * shape[0], rel=0.05, abs=max(shape) * 1.01)
+
+
+@pytest.mark.parametrize("grains", [0.02, 0.1, 0.3, 0.5])
+def test_grainy_image_does_not_crash(grains: float, spec: ModelSpec) -> None:
+    # Sandpaper, or a sensor at night: no speck is large enough to be the glyph's main part.
+    image = np.where(np.random.default_rng(1).random((96, 96)) < grains, 20, 235)
+    assert np.isfinite(preprocess(image.astype(np.uint8), spec)).all()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (2, 1), (4, 1), (1, 4), (3, 3), (1, 97), (97, 1)]
+)
+def test_smallest_images_do_not_crash(shape: tuple[int, int], spec: ModelSpec) -> None:
+    # OpenCV takes an array of 1 or 4 numbers for a scalar.
+    for seed in range(20):
+        image = np.random.default_rng(seed).choice(np.uint8([0, 90, 255]), shape)
+        assert np.isfinite(preprocess(image, spec)).all()

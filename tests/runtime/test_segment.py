@@ -1,0 +1,205 @@
+"""`largest_glyph` and `crop_glyph`: from a camera's frame to one glyph in its writing box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hcr_runtime import Box, Classifier, ImageError, frames, largest_glyph
+from hcr_runtime.image import to_gray
+from hcr_runtime.segment import MIN_SHARE, crop_glyph
+
+Image = NDArray[np.uint8]
+Letter = Callable[..., Path]
+
+PAPER = 235
+
+
+def write(frame: Image, letter: Image, left: int, top: int, size: int) -> Box:
+    """Write a letter into a frame, cut where it leaves it; return the box of its ink."""
+    tile = cv2.resize(letter, (size, size), interpolation=cv2.INTER_AREA)
+    ink = np.clip(np.median(tile).astype(int) - tile, 0, 255)
+    ink = np.where(ink > 12, ink, 0)
+    canvas = np.zeros((frame.shape[0] + 2 * size, frame.shape[1] + 2 * size), int)
+    canvas[top + size : top + 2 * size, left + size : left + 2 * size] = ink
+    seen = canvas[size:-size, size:-size]
+    frame[:] = np.clip(frame - seen, 0, 255)
+    return Box(*cv2.boundingRect(np.uint8(seen > 60)))
+
+
+def blank(height: int = 480, width: int = 640) -> Image:
+    return np.full((height, width), PAPER, np.uint8)
+
+
+def near(box: Box | None, other: Box, tolerance: int = 6) -> bool:
+    if box is None:
+        return False
+    sides = zip(
+        (box.left, box.top, box.left + box.width, box.top + box.height),
+        (other.left, other.top, other.left + other.width, other.top + other.height),
+        strict=True,
+    )
+    return all(abs(a - b) <= tolerance for a, b in sides)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])  # of the frame's height, the writing box has
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alef",  # one stroke
+        "beh",  # a dot below
+        "theh",  # three dots above
+        "jeem",  # a dot inside
+        "khah",
+        "sheen",
+        "yeh",  # two dots below
+        "kaf",  # a mark inside, not touching
+    ],
+)
+def test_letter_is_found_with_its_dots(name: str, share: float, letter: Letter) -> None:
+    size = int(480 * share)
+    for number in range(4):
+        frame = blank()
+        expected = write(
+            frame, to_gray(letter(name, number)), 320 - size // 2, 240 - size // 2, size
+        )
+        assert near(largest_glyph(frame), expected, max(6, size // 30))
+
+
+def test_frame_of_any_size_and_colour(letter: Letter) -> None:
+    gray = to_gray(letter("beh"))
+    for height, width in ((240, 320), (480, 640), (1080, 1920), (1920, 1080)):
+        frame = blank(height, width)
+        size = height // 3
+        expected = write(frame, gray, width // 2, height // 2, size)
+        assert near(largest_glyph(frame), expected, max(6, size // 40))
+        assert largest_glyph(cv2.merge([frame] * 3)) == largest_glyph(frame)
+
+
+def test_largest_of_several_is_taken(letter: Letter) -> None:
+    frame = blank()
+    write(frame, to_gray(letter("dal")), 40, 40, 120)
+    expected = write(frame, to_gray(letter("seen")), 320, 180, 260)
+    assert near(largest_glyph(frame), expected)
+
+
+@pytest.mark.parametrize("edge", ["left", "right", "top", "bottom"])
+def test_letter_cut_by_the_frame_is_ignored(letter: Letter, edge: str) -> None:
+    lam = to_gray(letter("lam"))
+    whole = write(blank(), lam, 180, 100, 280)
+    left, top = {
+        "left": (180 - whole.left - whole.width // 2, 100),
+        "right": (180 + 640 - whole.left - whole.width // 2, 100),
+        "top": (180, 100 - whole.top - whole.height // 2),
+        "bottom": (180, 100 + 480 - whole.top - whole.height // 2),
+    }[edge]
+    frame = blank()
+    seen = write(frame, lam, left, top, 280)
+    # What is left of it is larger than the least glyph, or this test would prove nothing.
+    assert max(seen.width, seen.height) > 1.5 * MIN_SHARE * 640
+    assert largest_glyph(frame) is None
+    # A smaller whole letter beside it is taken.
+    expected = write(frame, to_gray(letter("meem")), 450 if left < 300 else 60, 180, 110)
+    assert near(largest_glyph(frame), expected)
+
+
+def test_chalk_on_a_board(letter: Letter) -> None:
+    frame = blank()
+    expected = write(frame, to_gray(letter("noon")), 200, 120, 240)
+    assert near(largest_glyph(255 - frame), expected)
+
+
+def test_uneven_light(letter: Letter) -> None:
+    frame = blank()
+    expected = write(frame, to_gray(letter("sad")), 220, 120, 240)
+    light = np.linspace(0.55, 1.0, 640)[None, :] * np.linspace(1.0, 0.8, 480)[:, None]
+    assert near(largest_glyph(np.uint8(frame * light)), expected)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        blank(),
+        np.zeros((480, 640), np.uint8),
+        np.full((480, 640, 3), 255, np.uint8),
+        # A lamp, the noise of a sensor, and the edge of a sheet that ends at the frame's.
+        np.tile(np.linspace(120, 250, 640).astype(np.uint8), (480, 1)),
+        np.random.default_rng(0).normal(200, 3, (480, 640)).astype(np.uint8),
+        np.where(np.arange(640) < 300, 90, 220).astype(np.uint8) * np.ones((480, 1), np.uint8),
+        # Dust: dark, but smaller than any letter.
+        cv2.circle(blank(), (300, 200), 3, 0, -1),
+    ],
+    ids=["white", "black", "colour", "ramp", "noise", "sheet", "dust"],
+)
+def test_frame_without_a_letter(frame: Image) -> None:
+    assert largest_glyph(frame) is None
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (4, 4), (11, 11), (12, 3), (1, 2000), (2000, 1), (3, 900)]
+)
+def test_smallest_frames_do_not_crash(shape: tuple[int, int]) -> None:
+    assert largest_glyph(np.full(shape, PAPER, np.uint8)) is None
+
+
+@given(st.data())
+def test_box_lies_inside_the_frame_and_its_crop_is_square(data: st.DataObject) -> None:
+    height, width = data.draw(st.tuples(*[st.integers(12, 700)] * 2))
+    frame = blank(height, width)
+    points = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1))
+    for _ in range(data.draw(st.integers(1, 3))):
+        cv2.line(frame, data.draw(points), data.draw(points), 20, data.draw(st.integers(1, 9)))
+    box = largest_glyph(frame)
+    if box is not None:
+        assert min(box.left, box.top) >= 0
+        assert box.left + box.width <= width
+        assert box.top + box.height <= height
+        assert min(box.width, box.height) > 0
+        crop = crop_glyph(frame, box)
+        assert crop.dtype == np.uint8
+        assert crop.shape[0] == crop.shape[1]
+        assert (
+            crop.min()
+            == frame[box.top : box.top + box.height, box.left : box.left + box.width].min()
+        )
+
+
+def test_crop_is_a_writing_box_on_the_same_paper(letter: Letter) -> None:
+    frame = np.full((480, 640, 3), (180, 200, 210), np.uint8)
+    frame[100:220, 200:320] = 30
+    crop = crop_glyph(frame, Box(200, 100, 120, 120))
+    paper = to_gray(frame)[0, 0]
+    assert crop.shape == (218, 218)  # 120 pixels are 0.55 of it
+    assert (crop[[0, -1]] == paper).all()
+    assert cv2.boundingRect(np.uint8(crop < 100)) == (49, 49, 120, 120)
+
+
+def test_photos_are_read_from_their_glyph(classifier: Classifier, samples_dir: Path) -> None:
+    for file in sorted((samples_dir / "photos").glob("*.jpg")):
+        box = largest_glyph(file)
+        assert box is not None
+        assert classifier.classify(crop_glyph(file, box)).name == file.name.split("-")[0]
+
+
+def test_clip_reads_beh_seen_waw(classifier: Classifier, samples_dir: Path) -> None:
+    names = []
+    for frame in frames(str(samples_dir / "photos" / "clip.avi")):
+        box = largest_glyph(frame.image)
+        assert box is not None
+        names.append(classifier.classify(crop_glyph(frame.image, box)).name)
+    # Each is shown for a second, and no frame between reads otherwise.
+    runs = [(name, len(list(group))) for name, group in groupby(names)]
+    assert runs == [("beh", 30), ("seen", 30), ("waw", 30)]
+
+
+def test_frame_that_is_no_image() -> None:
+    with pytest.raises(ImageError, match="float32"):
+        largest_glyph(np.zeros((480, 640), np.float32))  # type: ignore[arg-type]
