@@ -1,5 +1,5 @@
 # `make demo` and `make test` prepare everything they need in .venv; nothing else is assumed but
-# Python 3.11 or newer (PYTHON=... chooses which), make, and a package index.
+# Python 3.11 to 3.13 (PYTHON=... chooses which; TensorFlow has no newer), make, and a package index.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,16 +30,17 @@ train-arabic-letters: $(READY)
 	$(BIN)/python -m hcr_edge.shipping runs/arabic-letters runs/arabic-letters-writers
 
 $(READY): requirements.lock requirements-headless.lock pyproject.toml export/pyproject.toml runtime/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
-	  || { echo "this Python cannot make environments (Debian: apt install python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "this Python cannot make environments (Debian: apt install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 # opencv-python needs libGL; where a machine has none, its headless twin takes its place.
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || { \
 	  echo "no libGL here: taking the headless OpenCV"; \
 	  $(BIN)/python -m pip uninstall --quiet --yes opencv-python; \
-	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-headless.lock; }
+	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps --force-reinstall \
+	    -r requirements-headless.lock; }
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e ./runtime -e ./export -e .
 	@touch $@
 

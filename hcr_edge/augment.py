@@ -1,6 +1,6 @@
 """Letter-preserving augmentation of ink images: never a flip, never a half turn.
 
-Works on ink (`hcr_runtime.preprocess.extract_ink`) before the preprocessing, at a random scan
+Works on ink (`hcr_runtime.preprocess.lift_ink`) before the preprocessing, at a random scan
 resolution, so that the network sees what the preprocessing makes of other pens and scanners.
 """
 
@@ -54,14 +54,14 @@ class Augmentation:
         """
         warped = self._warp(ink, rng)
         warped = self._pen(warped, rng)
+        if rng.random() < self.tight:
+            warped = _crop(warped, rng.uniform(0.02, 0.3))
         if rng.random() < self.blur:
             warped = cv2.GaussianBlur(warped, (0, 0), rng.uniform(0.5, 1.2))
         if rng.random() < self.noise:
             faint = warped * rng.uniform(0.4, 1.0)
             faint += rng.normal(0, rng.uniform(1, 10), warped.shape)
             warped = np.clip(faint, 0, 255).astype(np.uint8)
-        if rng.random() < self.tight:
-            warped = _crop(warped, rng.uniform(0.02, 0.3))
         return np.asarray(warped, np.uint8)
 
     def _warp(self, ink: Ink, rng: np.random.Generator) -> Ink:
@@ -101,19 +101,26 @@ class Augmentation:
                 *((cv2.MORPH_RECT, (2, 2)) if small else (cv2.MORPH_CROSS, (3, 3)))
             )
             thinner = cv2.erode(ink, kernel)
-            # A letter that loses a dot is another letter.
-            return thinner if _parts(thinner) >= _parts(ink) else ink
+            return thinner if _survives(thinner, ink) else ink
         return ink
 
 
-def _parts(ink: Ink) -> int:
-    """How many separate pieces of ink there are."""
-    return int(cv2.connectedComponents(cv2.compare(ink, 50, cv2.CMP_GT))[0]) - 1
+def _mask(ink: Ink) -> Ink:
+    """255 where ink is darker than a fifth of the darkest."""
+    return np.asarray(cv2.compare(ink, int(ink.max()) // 5, cv2.CMP_GT), np.uint8)
+
+
+def _survives(thinner: Ink, ink: Ink) -> bool:
+    """Whether half of the ink and all of its parts are left: without a dot it is another letter."""
+    before, after = _mask(ink), cv2.bitwise_and(_mask(ink), _mask(thinner))
+    parts = cv2.connectedComponents(before)[0], cv2.connectedComponents(after)[0]
+    enough = 2 * cv2.countNonZero(after) >= cv2.countNonZero(before)
+    return bool(enough and parts[1] >= parts[0] and 2 * int(thinner.max()) >= int(ink.max()))
 
 
 def _crop(ink: Ink, margin: float) -> Ink:
     """Cut out the square around the ink, with a margin in shares of its longer side."""
-    left, top, width, height = cv2.boundingRect(cv2.compare(ink, 50, cv2.CMP_GT))
+    left, top, width, height = cv2.boundingRect(_mask(ink))
     longer = max(width, height)
     if longer == 0:
         return ink

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from hcr_edge.recipe import Recipe
+from hcr_edge.run_folder import write_json
 from hcr_export.statistics import wilson_interval
-
-
-def finished_result(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
-    """Return the result of the run in `folder` when it is finished and of this recipe."""
-    stored, result = folder / "recipe.yaml", folder / "result.json"
-    if not result.is_file() or stored.read_text(encoding="utf-8") != recipe.to_yaml():
-        return None
-    return dict(json.loads(result.read_text(encoding="utf-8")))
 
 
 def write_summary(out: Path, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -36,7 +27,5 @@ def write_summary(out: Path, results: list[dict[str, Any]]) -> dict[str, Any]:
         "highest": max(shares),
         "per_fold": tests,
     }
-    (out / "crossval.json").write_text(
-        json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json(out / "crossval.json", summary)
     return summary

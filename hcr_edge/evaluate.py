@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.datasets import Dataset
-from hcr_edge.errors import DataError
+from hcr_edge.checkpoints import model_file
+from hcr_edge.datasets import Dataset, match_labels
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import Classifier, Label, ModelSpec, preprocess
-from hcr_runtime.models import find_model
+from hcr_runtime import Classifier, ImageError, Label, ModelSpec, preprocess
 
 Scorer = Callable[[list[bytes]], NDArray[np.float32]]
 CHUNK = 64
@@ -97,47 +96,26 @@ class Evaluation:
         }
 
 
-def evaluate(
-    model: Path | str, data: Dataset, progress: Callable[[int], None] = lambda _: None
-) -> Evaluation:
-    """Read every image of `data` with a model.
+@dataclass(frozen=True)
+class OpenModel:
+    """A loaded model: its file, what runs it, its description, and how it scores images."""
 
-    Args:
-        model: A shipped name, an ``.onnx``, ``.tflite`` or ``.keras`` file, or a run folder.
-        data: The images; its labels must be the model's (see `match_labels`).
-        progress: Is told how many images are done.
+    path: Path
+    engine: str
+    spec: ModelSpec
+    scores: Scorer
+
+
+def open_model(model: Path | str) -> OpenModel:
+    """Load a shipped name, an ``.onnx``, ``.tflite`` or ``.keras`` file, or a run folder.
 
     Raises:
-        HcrError: The model or an image cannot be read.
+        HcrError: There is no such model, or it cannot be read.
     """
-    file, engine, spec, scorer = open_scorer(model)
-    data = match_labels(data, spec)
-    classes = len(spec.labels)
-    confusion = np.zeros((classes, classes), np.int64)
-    for start in range(0, len(data), CHUNK):
-        stop = min(start + CHUNK, len(data))
-        scores = scorer([data.encoded(i) for i in range(start, stop)])
-        np.add.at(confusion, (data.labels[start:stop], scores.argmax(axis=1)), 1)
-        progress(stop)
-    return Evaluation(file, engine, data.name, data.split, spec.labels, confusion, data.skipped)
-
-
-def model_file(model: Path | str) -> Path:
-    """Return the file to run for a shipped name, a run folder, or a file."""
-    path = Path(model)
-    if path.is_dir() and (path / "model.keras").is_file():
-        return path / "model.keras"
-    if path.suffix == ".keras":
-        return path
-    return find_model(model)
-
-
-def open_scorer(model: Path | str) -> tuple[str, str, ModelSpec, Scorer]:
-    """Load a model; return its file's name, its engine's name, its spec, and how it scores."""
     path = model_file(model)
     if path.suffix != ".keras":
         classifier = Classifier.load(path)
-        return path.name, classifier.engine.name, classifier.spec, classifier.scores
+        return OpenModel(path, classifier.engine.name, classifier.spec, classifier.scores)
     from hcr_export.keras_file import load_keras
 
     source = load_keras(path)
@@ -145,25 +123,41 @@ def open_scorer(model: Path | str) -> tuple[str, str, ModelSpec, Scorer]:
     def score(images: list[bytes]) -> NDArray[np.float32]:
         return source.scores(np.stack([preprocess(image, source.spec) for image in images]))
 
-    return path.name, "keras", source.spec, score
+    return OpenModel(path, "keras", source.spec, score)
 
 
-def match_labels(data: Dataset, spec: ModelSpec) -> Dataset:
-    """Number a data set's labels as the model does; classes that it lacks are set aside.
+def evaluate(
+    model: OpenModel, data: Dataset, progress: Callable[[int], None] = lambda _: None
+) -> Evaluation:
+    """Read every image of `data` with a model.
+
+    Args:
+        model: What `open_model` gave.
+        data: The images; classes that the model does not have are left out and reported.
+        progress: Is told how many images are done.
 
     Raises:
-        DataError: The model has none of the classes.
+        DataError: The model has none of the classes, or an image cannot be read.
     """
-    if tuple(label.text for label in data.label_set) == spec.texts:
-        return data
-    position = {text: i for i, text in enumerate(spec.texts)}
-    table = np.array([position.get(label.text, -1) for label in data.label_set], np.int64)
-    labels = table[data.labels]
-    known = labels >= 0
-    if not known.any():
-        raise DataError(f"{spec.name} has none of the classes of {data.name}")
-    skipped = dict(data.skipped)
-    for index in np.unique(data.labels[~known]):
-        skipped[data.label_set[index].text] = int((data.labels == index).sum())
-    kept = replace(data, labels=labels).select(known, data.split)
-    return replace(kept, label_set=spec.labels, skipped=skipped)
+    data = match_labels(data, model.spec)
+    classes = len(model.spec.labels)
+    confusion = np.zeros((classes, classes), np.int64)
+    for start in range(0, len(data), CHUNK):
+        stop = min(start + CHUNK, len(data))
+        images = [data.encoded(i) for i in range(start, stop)]
+        try:
+            scores = model.scores(images)
+        except ImageError:
+            data.blame(range(start, stop))
+            raise
+        np.add.at(confusion, (data.labels[start:stop], scores.argmax(axis=1)), 1)
+        progress(stop)
+    return Evaluation(
+        model=model.path.name,
+        engine=model.engine,
+        dataset=data.name,
+        split=data.split,
+        label_set=model.spec.labels,
+        confusion=confusion,
+        skipped=data.skipped,
+    )

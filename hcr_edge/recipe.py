@@ -13,6 +13,7 @@ import yaml
 from hcr_edge.augment import Augmentation
 from hcr_edge.errors import RecipeError
 from hcr_runtime.errors import nearest
+from hcr_runtime.spec import NAME, NAME_FORM
 
 _FOLDER = Path(__file__).parent / "recipes"
 
@@ -40,6 +41,7 @@ class Recipe:
         average: Decay of the moving average of the weights per step; 0 means none.
         augmentation: None, or the strengths.
         validation_share: One writer in so many validates.
+        limit: Use at most so many training images, for trials; None means all.
         seed: For weights, shuffling and augmentation.
     """
 
@@ -59,22 +61,34 @@ class Recipe:
     average: float = 0.0
     augmentation: Augmentation | None = None
     validation_share: int = 10
+    limit: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checks: tuple[tuple[str, object, bool, str], ...] = (
-            ("protocol", self.protocol, self.protocol in PROTOCOLS, ", ".join(PROTOCOLS)),
-            ("schedule", self.schedule, self.schedule in SCHEDULES, ", ".join(SCHEDULES)),
-            ("fold", self.fold, 0 <= self.fold < FOLDS, f"0 to {FOLDS - 1}"),
-            ("epochs", self.epochs, 1 <= self.epochs <= 100_000, "1 or more"),
-            ("batch_size", self.batch_size, 1 <= self.batch_size <= 65536, "1 or more"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate <= 10, "above 0"),
-            ("validation_share", self.validation_share, self.validation_share >= 2, "2 or more"),
-            ("average", self.average, 0 <= self.average < 1, "0 to 1"),
+        checks: tuple[tuple[str, type | tuple[type, ...], Any, str], ...] = (
+            ("name", str, NAME.fullmatch, NAME_FORM),
+            ("arch", str, bool, "a network's name"),
+            ("dataset", str, bool, "a data set's name"),
+            ("protocol", str, PROTOCOLS.__contains__, ", ".join(PROTOCOLS)),
+            ("fold", int, lambda v: 0 <= v < FOLDS, f"0 to {FOLDS - 1}"),
+            ("epochs", int, lambda v: 1 <= v <= 100_000, "1 to 100000"),
+            ("batch_size", int, lambda v: 1 <= v <= 65536, "1 to 65536"),
+            ("learning_rate", (int, float), lambda v: 0 < v <= 10, "a number above 0, to 10"),
+            ("schedule", str, SCHEDULES.__contains__, ", ".join(SCHEDULES)),
+            ("plateau_patience", int, lambda v: v >= 1, "1 or more"),
+            ("stop_patience", int, lambda v: v >= 1, "1 or more"),
+            ("weight_decay", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
+            ("label_smoothing", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
+            ("average", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
+            ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),
+            ("limit", (int, type(None)), lambda v: v is None or v >= 1, "1 or more, or null"),
+            ("seed", int, lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+            ("augmentation", (Augmentation, type(None)), lambda v: True, "strengths, or null"),
         )
-        for name, received, passed, allowed in checks:
-            if not passed:
-                raise RecipeError(f"recipe: {name} is {received!r}", allowed=allowed)
+        for name, kinds, allows, allowed in checks:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not allows(value):
+                raise RecipeError(f"recipe: {name} is {value!r}", allowed=allowed)
 
     def to_yaml(self) -> str:
         """Return the recipe as a file's text; `load_recipe` reads it."""
@@ -116,12 +130,33 @@ def load_recipe(source: str | Path, **changes: Any) -> Recipe:
         raise RecipeError(f"{path} is not YAML ({str(error).splitlines()[0]})") from error
     fields = {**_mapping(path, data), **{k: v for k, v in changes.items() if v is not None}}
     if isinstance(fields.get("augmentation"), Mapping):
-        strengths = dict(fields["augmentation"])
-        if "resolution" in strengths:
-            strengths["resolution"] = tuple(strengths["resolution"])
-        fields["augmentation"] = _build(path, Augmentation, strengths)
+        fields["augmentation"] = _augmentation(path, fields["augmentation"])
     recipe: Recipe = _build(path, Recipe, fields)
     return recipe
+
+
+def _augmentation(path: Path, strengths: Mapping[str, Any]) -> Augmentation:
+    fields = dict(strengths)
+    low_high = fields.setdefault("resolution", Augmentation().resolution)
+    fields["resolution"] = tuple(low_high) if isinstance(low_high, list | tuple) else low_high
+    wrong = [
+        name
+        for name, value in fields.items()
+        if name != "resolution"
+        and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10)
+    ]
+    if wrong:
+        raise RecipeError(
+            f"{path}: augmentation: {wrong[0]} is {fields[wrong[0]]!r}", allowed="0 to 10"
+        )
+    sides = fields["resolution"]
+    whole = isinstance(sides, tuple) and all(type(side) is int for side in sides)
+    if not (whole and len(sides) == 2 and 8 <= sides[0] <= sides[1] <= 1024):
+        raise RecipeError(
+            f"{path}: augmentation: resolution is {low_high!r}", allowed="[low, high], 8 to 1024"
+        )
+    built: Augmentation = _build(path, Augmentation, fields)
+    return built
 
 
 def _mapping(path: Path, data: object) -> Mapping[str, Any]:
@@ -132,7 +167,7 @@ def _mapping(path: Path, data: object) -> Mapping[str, Any]:
 
 def _build(path: Path, cls: type[Any], fields: Mapping[str, Any]) -> Any:
     known = [item.name for item in dataclasses.fields(cls)]
-    if unknown := sorted(set(fields) - set(known)):
+    if unknown := sorted(map(str, set(fields) - set(known))):
         raise RecipeError(f"{path}: unknown fields {unknown}", allowed=", ".join(known))
     try:
         return cls(**fields)

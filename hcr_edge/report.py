@@ -17,6 +17,15 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
+# What `write_reports` writes.
+REPORTS = (
+    "classification_report.txt",
+    "classification_report.json",
+    "confusion.csv",
+    "confusion.png",
+    "curves.png",
+)
+
 
 def write_reports(
     out: Path,

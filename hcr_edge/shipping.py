@@ -15,9 +15,10 @@ from pathlib import Path
 
 import hcr_edge.checkpoints
 import hcr_runtime.models
-from hcr_edge.cli.workstation import calibration_images, parity_images
 from hcr_edge.datasets import load_samples
 from hcr_edge.errors import RecipeError
+from hcr_edge.proof_images import calibration_images, parity_images
+from hcr_edge.recipe import load_recipe
 from hcr_export.artifacts import choose
 from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import load_keras, save_keras
@@ -33,31 +34,42 @@ def ship(run: Path, crossval: Path, dataset: str = "ahcd") -> tuple[Path, Path]:
         dataset: What calibrates int8, and on what it must pass parity.
 
     Raises:
-        RecipeError: The int8 model fails parity.
+        RecipeError: The int8 model fails parity, or the recipes differ.
     """
-    source = load_keras(run / "model.keras")
+    recipes = {_without_split(path) for path in (run, *sorted(crossval.glob("fold-*")))}
+    if len(recipes) != 1:
+        raise RecipeError(f"{run} and {crossval} were not trained with one recipe")
+    trained = load_keras(run / "model.keras")
     summary = json.loads((crossval / "crossval.json").read_text(encoding="utf-8"))
-    name = source.spec.name
-    checkpoint = Path(hcr_edge.checkpoints.__file__).parent / f"{name}.keras"
-    save_keras(source.model, _with_crossval(source.spec, summary), checkpoint)
-    source = load_keras(checkpoint)
-    golden = load_samples("test").limit(len(source.spec.labels))
+    name = trained.spec.name
+    golden = load_samples("test").limit(len(trained.spec.labels))
     kind = choose(["int8.onnx"])
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
+        source_file = Path(folder) / f"{name}.keras"
+        save_keras(trained.model, _with_crossval(trained.spec, summary), source_file)
+        source = load_keras(source_file)
         bundle = Path(folder) / name
         report = export_bundle(
             source,
             bundle,
             kinds=kind,
-            calibration=calibration_images(dataset, None, source.spec.labels),
-            images=parity_images(dataset, "test", None, source.spec.labels),
+            calibration=calibration_images(dataset, None, source.spec),
+            images=parity_images(dataset, "test", None, source.spec),
             golden=[golden.encoded(i) for i in range(len(golden))],
         )
         if not report.passed:
             raise RecipeError(f"{name}: the int8 model fails parity\n{report.to_markdown()}")
+        checkpoint = Path(hcr_edge.checkpoints.__file__).parent / source_file.name
         model = Path(hcr_runtime.models.__file__).parent / f"{name}.onnx"
+        shutil.copyfile(source_file, checkpoint)
         shutil.copyfile(bundle / kind[0].file_name(name), model)
     return checkpoint, model
+
+
+def _without_split(run: Path) -> str:
+    """The recipe of a run, but for which writers it was tested on."""
+    recipe = load_recipe(run / "recipe.yaml", protocol="official", fold=0)
+    return recipe.to_yaml()
 
 
 def _with_crossval(spec: ModelSpec, summary: dict[str, float]) -> ModelSpec:

@@ -1,20 +1,12 @@
 """Training: from a recipe and a data set to a run folder.
 
-The run folder holds ``recipe.yaml``, ``environment.json``, ``history.csv``, ``model.keras`` (the
-best by validation accuracy), ``result.json`` and the reports of `report.py`; while training,
-``state.json``, ``last.keras`` and ``average.npz``, from which an interrupted run goes on.
+What the run folder holds is in `run_folder.py`.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
-import os
-import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,15 +17,16 @@ from hcr_edge import report
 from hcr_edge.architectures import find_architecture
 from hcr_edge.augment import Augmentation
 from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset
-from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.recipe import FOLDS, Recipe
+from hcr_edge.run_folder import RunFolder
+from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_file import save_keras
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import ModelSpec, Provenance, preprocess, probabilities
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import extract_ink
+from hcr_runtime.preprocess import extract_ink, lift_ink
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +55,25 @@ class EpochRow:
 
 @dataclass(slots=True)
 class State:
-    """What a resumed run must know, beside the weights."""
+    """What a resumed run must know, beside the weights.
+
+    Attributes:
+        epoch: Epochs done.
+        best_accuracy: The best validation accuracy.
+        best_epoch: The last epoch that reached it.
+        improved_epoch: The first epoch that reached it.
+        plateau_epoch: When the learning rate was last lowered.
+        learning_rate: The present one (schedule ``plateau``).
+        averaged_steps: Steps that the moving average has seen.
+    """
 
     epoch: int = 0
     best_accuracy: float = -1.0
     best_epoch: int = 0
-    learning_rate: float = 0.0
+    improved_epoch: int = 0
     plateau_epoch: int = 0
+    learning_rate: float = 0.0
+    averaged_steps: int = 0
 
 
 def train(
@@ -77,7 +82,7 @@ def train(
     *,
     data_dir: Path | None = None,
     resume: bool = False,
-    limit: int | None = None,
+    overwrite: bool = False,
     watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """Train a model and leave everything in the run folder `out`.
@@ -86,8 +91,9 @@ def train(
         recipe: What to train, and how.
         out: The run folder; made if missing.
         data_dir: Where published data sets lie.
-        resume: Go on with the run in `out`, whose recipe must be the same.
-        limit: Use at most this many training images (for trials).
+        resume: Go on with the run in `out`, whose recipe must be the same; a finished run only
+            gives its result.
+        overwrite: Begin anew in a run folder.
         watcher: Is told of every step and epoch.
 
     Returns:
@@ -95,75 +101,68 @@ def train(
 
     Raises:
         DataError: The data set is missing or damaged.
-        RecipeError: The recipe is not the one of the run to be resumed.
+        RecipeError: `out` is in the way, or holds a run of another recipe, or a damaged one.
     """
-    keras.utils.set_random_seed(recipe.seed)
     architecture = find_architecture(recipe.arch)
-    training, validation, load_test = split_dataset(recipe, data_dir)
-    if limit is not None:
-        training = training.limit(limit, recipe.seed)
+    folder = RunFolder(out)
+    finished = folder.check(recipe, resume, overwrite)
+    if finished is not None:
+        return finished
+    training, validation, test = split_dataset(recipe, data_dir)
+    keras.utils.set_random_seed(recipe.seed)
     spec = ModelSpec(
         name=recipe.name,
         labels=training.label_set,
         output=architecture.output,
         provenance=Provenance(
-            training_data=f"{training.name}, protocol {recipe.protocol}, {len(training)} images",
+            training_data=f"{training.name}, {recipe.protocol} split, {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
             versions=library_versions(),
         ),
     )
-    state = _open_run(recipe, out, resume)
-    batches = InkBatches(training, spec, recipe)
+    state = folder.open(recipe, resume)
+    run = _Run(recipe, folder, spec, state, InkBatches(training, spec, recipe), watcher)
     valid_x, valid_y = tensors(validation, spec), validation.labels
-    run = _Run(recipe, out, spec, state, batches, watcher)
     run.fit(valid_x, valid_y)
 
-    best = keras.saving.load_model(out / "model.keras", compile=False)
+    best = folder.load_model(out / "best.keras")
     spec = replace(spec, temperature=fit_temperature(best, valid_x, valid_y, spec))
-    test = load_test()
+    # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
-    result = _result(recipe, run.state, validation, test, test_scores)
-    save_keras(best, _with_figures(spec, result), out / "model.keras")
+    result = _result(recipe, state, validation, test, test_scores)
     report.write_reports(out, test.label_set, test.labels, test_scores.argmax(axis=1))
-    _write_json(out / "result.json", result)
-    for leftover in ("last.keras", "average.npz"):
-        (out / leftover).unlink(missing_ok=True)
+    save_keras(best, _with_figures(spec, result), out / "model.keras")
+    folder.finish(result)
     return result
 
 
-def split_dataset(
-    recipe: Recipe, data_dir: Path | None
-) -> tuple[Dataset, Dataset, Callable[[], Dataset]]:
-    """Return the training part, the validation part, and a function that loads the test part.
+def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Dataset, Dataset]:
+    """Return the training, validation and test parts.
 
-    Validation takes every `validation_share`-th writer of the training part. The test part is
-    loaded only when asked for, at the end.
+    Validation takes every `validation_share`-th writer of the training part.
+
+    Raises:
+        DataError: The data set, or its test part, is missing or damaged.
     """
-    load = load_dataset
     if recipe.protocol == "official":
-        training = load(recipe.dataset, "train", data_dir=data_dir)
-
-        def load_test() -> Dataset:
-            return load(recipe.dataset, "test", data_dir=data_dir)
+        training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
+        test = load_dataset(recipe.dataset, "test", data_dir=data_dir)
     else:
-        everything = load(recipe.dataset, "all", data_dir=data_dir)
+        everything = load_dataset(recipe.dataset, "all", data_dir=data_dir)
         held_out = hold_out_writers(everything, FOLDS, recipe.fold)
         training = everything.select(~held_out, "train")
-
-        def load_test() -> Dataset:
-            return everything.select(held_out, f"writers of fold {recipe.fold}")
-
-    # Folds take every fifth writer; renumbering keeps validation from coinciding with one.
+        test = everything.select(held_out, f"writers of fold {recipe.fold}")
     if training.writers is not None:
+        # Folds take every fifth writer; renumbering keeps validation from coinciding with one.
         numbers = np.unique(training.writers, return_inverse=True)[1]
         training = replace(training, writers=numbers)
     validating = hold_out_writers(training, recipe.validation_share, fold=1)
-    return (
-        training.select(~validating, "train"),
-        training.select(validating, "validation"),
-        load_test,
-    )
+    validation = training.select(validating, "validation")
+    training = training.select(~validating, "train")
+    if recipe.limit is not None:
+        training = training.limit(recipe.limit, recipe.seed)
+    return training, validation, test
 
 
 def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:
@@ -199,25 +198,13 @@ def fit_temperature(
     return min(grid, key=loss)
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of what takes part in training and export."""
-    names = ("hcr-edge-runtime", "keras", "tensorflow", "numpy", "opencv-python", "onnxruntime")
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 class InkBatches(keras.utils.PyDataset):
     """Batches of augmented, preprocessed images; each epoch's order depends on the seed alone."""
 
     def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=16)
-        inks = [extract_ink(to_gray(image)) for image in data.images]
-        keep = [i for i, ink in enumerate(inks) if ink.any()]
+        inks = [lift_ink(to_gray(image)) for image in data.images]
+        keep = [i for i, ink in enumerate(inks) if extract_ink(ink).any()]
         if len(keep) < len(inks):
             log.warning("%d blank training images are left out", len(inks) - len(keep))
         self.inks = [inks[i] for i in keep]
@@ -258,14 +245,13 @@ class WeightAverage(keras.callbacks.Callback):
         super().__init__()
         self.decay = decay
         self.steps = 0
-        self.weights: list[NDArray[np.float32]] | None = None
+        self.weights: list[NDArray[np.float32]] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Move the average towards the present weights."""
         present = self.model.get_weights()
-        if self.weights is None:
+        if not self.weights:
             self.weights = present
-            return
         self.steps += 1
         share = 1 - min(self.decay, self.steps / (10 + self.steps))
         for average, weight in zip(self.weights, present, strict=True):
@@ -278,21 +264,19 @@ class _Run:
     def __init__(
         self,
         recipe: Recipe,
-        out: Path,
+        folder: RunFolder,
         spec: ModelSpec,
         state: State,
         batches: InkBatches,
         watcher: Watcher | None,
     ) -> None:
-        self.recipe, self.out, self.spec, self.state = recipe, out, spec, state
+        self.recipe, self.folder, self.spec, self.state = recipe, folder, spec, state
         self.batches, self.watcher = batches, watcher
         self.average = WeightAverage(recipe.average) if recipe.average else None
         if state.epoch:
-            self.model = keras.saving.load_model(out / "last.keras")
+            self.model, weights = folder.load_last(state)
             if self.average is not None:
-                with np.load(out / "average.npz", allow_pickle=False) as stored:
-                    self.average.weights = [stored[name] for name in stored.files]
-                self.average.steps = state.epoch * len(batches)
+                self.average.weights, self.average.steps = weights, state.averaged_steps
         else:
             self.model = self._compiled()
             state.learning_rate = recipe.learning_rate
@@ -329,10 +313,11 @@ class _Run:
         state, recipe = self.state, self.recipe
         targets = keras.utils.to_categorical(valid_y, len(self.spec.labels))
         while state.epoch < recipe.epochs:
-            if state.epoch - state.best_epoch >= recipe.stop_patience:
-                log.info("stopped: no better validation for %d epochs", recipe.stop_patience)
+            if state.epoch - state.improved_epoch >= recipe.stop_patience:
+                log.warning("stopped: no better validation for %d epochs", recipe.stop_patience)
                 break
             self.batches.start_epoch(state.epoch)
+            self._seed_dropout(state.epoch)
             epoch = state.epoch + 1
             history = self.model.fit(
                 self.batches,
@@ -343,7 +328,7 @@ class _Run:
                 callbacks=self._callbacks(epoch),
             ).history
             present = self.model.get_weights()
-            if self.average is not None and self.average.weights is not None:
+            if self.average is not None:
                 self.model.set_weights(self.average.weights)
             val_loss, val_accuracy = self.model.evaluate(valid_x, targets, 256, verbose=0)
             row = EpochRow(
@@ -356,11 +341,18 @@ class _Run:
             )
             best = self._close_epoch(row)
             if best:
-                save_keras(self.model, self.spec, self.out / "model.keras")
+                save_keras(self.model, self.spec, self.folder.path / "best.keras")
             self.model.set_weights(present)
-            self._save()
+            averages = self.average.weights if self.average is not None else []
+            self.folder.save_last(self.model, averages, state, row)
             if self.watcher is not None:
                 self.watcher.epoch(row, best)
+
+    def _seed_dropout(self, epoch: int) -> None:
+        """Make an epoch's dropout depend on the seed alone: a file does not keep its counter."""
+        for number, layer in enumerate(self.model.layers):
+            if isinstance(layer, keras.layers.Dropout):
+                layer.seed_generator.state.assign([self.recipe.seed + 1000 * number, 10**6 * epoch])
 
     def _callbacks(self, epoch: int) -> list[Any]:
         callbacks: list[Any] = [] if self.average is None else [self.average]
@@ -374,58 +366,23 @@ class _Run:
         return callbacks
 
     def _close_epoch(self, row: EpochRow) -> bool:
-        """Update the state and the learning rate; True when this epoch is the best so far."""
+        """Update the state and the learning rate; True when this epoch is as good as the best."""
         state, recipe = self.state, self.recipe
         state.epoch = row.epoch
-        # Of equal epochs the later is better: its weights are more settled.
+        state.averaged_steps = self.average.steps if self.average is not None else 0
+        # Of equal epochs the later is kept: its weights are more settled. Patience counts from
+        # the first of them.
         best = row.val_accuracy >= state.best_accuracy
+        if row.val_accuracy > state.best_accuracy:
+            state.improved_epoch = row.epoch
         if best:
             state.best_accuracy, state.best_epoch = row.val_accuracy, row.epoch
-        waited = row.epoch - max(state.best_epoch, state.plateau_epoch)
+        waited = row.epoch - max(state.improved_epoch, state.plateau_epoch)
         if recipe.schedule == "plateau" and waited >= recipe.plateau_patience:
             state.plateau_epoch = row.epoch
             state.learning_rate /= 3
             self.model.optimizer.learning_rate = state.learning_rate
-        _append_row(self.out / "history.csv", row)
         return best
-
-    def _save(self) -> None:
-        """Write what resuming needs; the state last, since it says that the rest is there."""
-        partial = self.out / ".last.keras"
-        self.model.save(partial)
-        partial.replace(self.out / "last.keras")
-        if self.average is not None and self.average.weights is not None:
-            partial = self.out / ".average.npz"
-            np.savez(partial, *self.average.weights)
-            partial.replace(self.out / "average.npz")
-        _write_json(self.out / "state.json", asdict(self.state))
-
-
-def _open_run(recipe: Recipe, out: Path, resume: bool) -> State:
-    out.mkdir(parents=True, exist_ok=True)
-    stored = out / "recipe.yaml"
-    state_file = out / "state.json"
-    if resume and stored.is_file():
-        if stored.read_text(encoding="utf-8") != recipe.to_yaml():
-            raise RecipeError(
-                f"the run in {out} was begun with another recipe", hint="give the same options"
-            )
-        if state_file.is_file() and (out / "last.keras").is_file():
-            return State(**json.loads(state_file.read_text(encoding="utf-8")))
-        if (out / "result.json").is_file():
-            raise RecipeError(f"the run in {out} is finished", hint="train into another folder")
-    for stale in ("state.json", "history.csv", "result.json"):
-        (out / stale).unlink(missing_ok=True)
-    stored.write_text(recipe.to_yaml(), encoding="utf-8")
-    environment = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "backend": keras.config.backend(),
-        "libraries": library_versions(),
-    }
-    _write_json(out / "environment.json", environment)
-    return State()
 
 
 def _result(
@@ -435,8 +392,6 @@ def _result(
     test: Dataset,
     test_scores: NDArray[np.float32],
 ) -> dict[str, Any]:
-    if len(test) == 0:
-        raise DataError(f"{test.name} has no test images")
     correct = int((test_scores.argmax(axis=1) == test.labels).sum())
     low, high = wilson_interval(correct, len(test))
     return {
@@ -465,19 +420,3 @@ def _with_figures(spec: ModelSpec, result: dict[str, Any]) -> ModelSpec:
         ]["accuracy"],
     }
     return replace(spec, provenance=replace(spec.provenance, figures=figures))
-
-
-def _append_row(path: Path, row: EpochRow) -> None:
-    fields = asdict(row)
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(fields))
-        if new:
-            writer.writeheader()
-        writer.writerow(fields)
-
-
-def _write_json(path: Path, data: Any) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -10,7 +10,7 @@ read them, so a score on them says nothing about accuracy on real handwriting.
 byte the same for the same seed, kind of machine and versions of numpy and OpenCV:
 
 * ``arabic-letters/calibration/U+XXXX/NN.png``: 6 grey images of each of the 28 letters,
-* ``arabic-letters/test/U+XXXX/NN.png``: 12 more of each,
+* ``arabic-letters/test/U+XXXX/NN.png``: 24 more of each,
 * ``photos/*.jpg``: 8 coloured pictures of one letter each on various papers,
 * ``photos/clip.avi``: a clip of 3 s in which three letters are shown one after another.
 
@@ -116,7 +116,7 @@ LETTERS = (
     ("waw", "و", "waw", 0, False),
     ("yeh", "ي", "yeh", 2, True),
 )
-SPLITS = (("calibration", 6), ("test", 12))
+SPLITS = (("calibration", 6), ("test", 24))
 
 
 def parse(stroke: str) -> list[Array]:

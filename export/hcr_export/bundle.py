@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 
 from hcr_export import onnx as onnx_format
 from hcr_export import tflite
+from hcr_export._keras import keras
+from hcr_export._tensorflow import tf, tf2onnx
 from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
 from hcr_export.keras_file import KerasFile, append_spec, file_sha256, load_keras
 from hcr_export.model_card import model_card
@@ -25,6 +29,10 @@ from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
+# The one role whose files are written again after the export.
+PARITY_REPORT = "parity report"
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
@@ -116,8 +124,11 @@ def verify_bundle(
 ) -> ParityReport:
     """Measure a bundle's artifacts again and rewrite its ``parity.json`` and ``parity.md``.
 
+    A report on synthetic images does not replace one on real images.
+
     Raises:
-        BundleError: `bundle` is no bundle, or a file in it is missing or altered.
+        BundleError: `bundle` is no bundle, a file in it is missing or altered, or the reports
+            cannot be written.
     """
     manifest = read_manifest(bundle)
     _check_files(bundle, manifest)
@@ -129,34 +140,59 @@ def verify_bundle(
     source = load_keras(bundle / source_name)
     plan = _measurable(bundle, manifest["model"], kinds, limits)
     report = measure(source, plan, images, lambda what: progress(f"measuring {what}"))
-    write_report(bundle, report)
-    _write_manifest(bundle, source.spec, kinds)
+    if report.synthetic and _has_real_report(bundle):
+        log.warning("the bundle keeps its report on real images; this one is not written into it")
+        return report
+    try:
+        write_report(bundle, report)
+        _refresh_manifest(bundle, manifest)
+    except OSError as error:
+        raise BundleError(f"cannot write into {bundle}: {error.strerror or error}") from error
     return report
+
+
+def _has_real_report(bundle: Path) -> bool:
+    try:
+        report = json.loads((bundle / "parity.json").read_text(encoding="utf-8"))
+        return not report["images"]["synthetic"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def read_manifest(bundle: Path) -> dict[str, Any]:
     """Read a bundle's ``manifest.json``; raises `BundleError` when there is none."""
     path = bundle / "manifest.json"
+    damaged = BundleError(f"{path} is damaged", hint="export the model again")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = [(item["file"], item["role"], item["sha256"]) for item in manifest["files"]]
-        roles = {role for _, role, _ in files}
-        unknown = {
-            str(item.get("kind")) for item in manifest["files"] if item["role"] == "artifact"
-        } - {kind.name for kind in KINDS}
-        readable = manifest["schema_version"] == MANIFEST_VERSION and not unknown
-        readable = readable and isinstance(manifest["model"], str) and "keras source" in roles
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BundleError(
             f"{bundle} is no bundle (no manifest.json)", hint="'hcr-edge export' makes one"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(
-            f"{path} is damaged ({error!r})", hint="export the model again"
-        ) from error
-    if not readable:
+    except (ValueError, RecursionError) as error:
+        raise damaged from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
+        raise damaged
+    if manifest.get("schema_version") != MANIFEST_VERSION:
         raise BundleError(f"{path} was made by another version", hint="export the model again")
-    return dict(manifest)
+    known = {kind.name for kind in KINDS}
+    for item in manifest["files"]:
+        fields = item if isinstance(item, dict) else {}
+        texts = [fields.get(name) for name in ("file", "role", "sha256")]
+        if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
+            raise damaged
+        if fields["role"] == "artifact" and fields.get("kind") not in known:
+            raise damaged
+    roles = [item["role"] for item in manifest["files"]]
+    if not isinstance(manifest.get("model"), str) or roles.count("keras source") != 1:
+        raise damaged
+    return manifest
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file's name in a manifest stays inside the bundle."""
+    path = PurePosixPath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 @contextmanager
@@ -182,15 +218,26 @@ def whole_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder = partial / out.name
         folder.mkdir()
         yield folder
-        if out.exists():
-            out.rename(partial / "replaced")
-        folder.rename(out)
+        _put_in_place(folder, out, partial / "replaced", overwrite)
         made.clear()
     except OSError as error:
         raise BundleError(f"cannot write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         _remove_empty(made)
+
+
+def _put_in_place(folder: Path, out: Path, replaced: Path, overwrite: bool) -> None:
+    """Rename `folder` to `out`; what was there goes to `replaced`, or stays if that fails."""
+    check_out(out, overwrite)
+    try:
+        if out.exists():
+            out.rename(replaced)
+        folder.rename(out)
+    except BaseException:
+        if replaced.exists() and not out.exists():
+            replaced.rename(out)
+        raise
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -200,8 +247,11 @@ def check_out(out: Path, overwrite: bool) -> None:
     if not overwrite:
         raise BundleError(f"{out} exists", hint="give --overwrite to replace it")
     # Only what a bundle is, or an empty folder, is replaced: never somebody's home.
-    if not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").is_file()):
-        raise BundleError(f"{out} exists and is no bundle", hint="choose another folder")
+    try:
+        if not out.is_dir() or any(out.iterdir()):
+            read_manifest(out)
+    except BundleError as error:
+        raise BundleError(f"{out} exists and is no bundle", hint="choose another folder") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -230,10 +280,11 @@ def _convert(
 
 
 def _artifact_spec(source: KerasFile, kind: Kind, calibration: CalibrationImages) -> ModelSpec:
-    libraries = ("keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime")
+    modules = {"keras": keras, "tensorflow": tf, "tf2onnx": tf2onnx, "onnx": onnx}
     versions = {
         **source.spec.provenance.versions,
-        **{name: metadata.version(name) for name in libraries},
+        **{name: str(module.__version__) for name, module in modules.items()},
+        "onnxruntime": onnxruntime.__version__,
         "hcr-edge": __version__,
     }
     provenance = replace(
@@ -309,6 +360,16 @@ def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> Non
     _write_text(folder / "manifest.json", text)
 
 
+def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Record the reports anew; every other entry stays as the export wrote it."""
+    for item in manifest["files"]:
+        if item["role"] == PARITY_REPORT:
+            path = folder / item["file"]
+            item |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    _write_text(folder / "manifest.json", text)
+
+
 def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
     if name in artifacts:
         return "artifact"
@@ -318,8 +379,8 @@ def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
         f"{model}.keras": "keras source",
         "labels.txt": "labels",
         "MODEL_CARD.md": "model card",
-        "parity.json": "parity report",
-        "parity.md": "parity report",
+        "parity.json": PARITY_REPORT,
+        "parity.md": PARITY_REPORT,
     }
     return roles.get(name, "other")
 
@@ -328,6 +389,8 @@ def _check_files(bundle: Path, manifest: dict[str, Any]) -> None:
     wrong = []
     for item in manifest["files"]:
         path = bundle / item["file"]
+        if item["role"] == PARITY_REPORT:
+            continue
         if not path.is_file():
             wrong.append(f"{item['file']} is missing")
         elif file_sha256(path) != item["sha256"]:

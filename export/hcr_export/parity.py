@@ -5,9 +5,10 @@ Every image goes the whole way, from its bytes to a label, as on a device.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,14 @@ class LabelledImages:
         images: The bytes of image files.
         labels: int64 of shape (N,): index of each image's class.
         synthetic: True when no person wrote them.
+        skipped: Classes that the model does not have, and how many images each holds.
     """
 
     description: str
     images: Sequence[bytes]
     labels: NDArray[np.int64]
     synthetic: bool = False
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,15 @@ class ParityReport:
             },
             "passed": self.passed,
             "artifacts": [
-                {**asdict(artifact), "passed": not artifact.failures} for artifact in self.artifacts
+                {
+                    **asdict(artifact),
+                    # JSON has no NaN.
+                    "max_difference": artifact.max_difference
+                    if math.isfinite(artifact.max_difference)
+                    else None,
+                    "passed": not artifact.failures,
+                }
+                for artifact in self.artifacts
             ],
         }
 
@@ -269,6 +280,8 @@ def judge(limits: Limits, drop: float, agreement: float, difference: float) -> t
         failures.append(
             f"probabilities differ by {difference:.1e} (at most {limits.max_difference:.0e})"
         )
+    elif not difference <= 1 + 1e-6:
+        failures.append("the answers are no probabilities")
     return tuple(failures)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hcr_runtime import ModelError
 from hcr_runtime.errors import nearest
+from hcr_runtime.models import find_model, shipped_models
 
 _FOLDER = Path(__file__).parent
 
@@ -22,13 +23,11 @@ def find_checkpoint(model: str) -> Path:
         ModelError: It is none of them; the message names the nearest known.
     """
     shipped = shipped_checkpoints()
-    path = Path(model)
     if model in shipped:
         return shipped[model]
+    path = Path(model)
     if path.is_dir():
-        if (path / "model.keras").is_file():
-            return path / "model.keras"
-        raise ModelError(f"{path} is no run folder (it has no model.keras)")
+        return _trained(path)
     if not path.exists():
         raise ModelError(f"there is no model {model!r}", allowed=nearest(path.stem, shipped))
     if path.suffix != ".keras":
@@ -37,3 +36,34 @@ def find_checkpoint(model: str) -> Path:
             allowed=".keras files from hcr-edge train, run folders, shipped names",
         )
     return path
+
+
+def model_file(model: Path | str) -> Path:
+    """Return the file to run for a shipped name, a run folder, or a model file of any kind.
+
+    A shipped name means the int8 model that devices run.
+
+    Raises:
+        ModelError: It is none of them; the message names the nearest known.
+    """
+    path = Path(model)
+    if str(model) not in shipped_models() and path.is_dir():
+        return _trained(path)
+    if path.suffix == ".keras":
+        if not path.is_file():
+            raise ModelError(f"there is no model file {path}")
+        return path
+    return find_model(model)
+
+
+def _trained(run: Path) -> Path:
+    """The model of a finished run."""
+    if (run / "model.keras").is_file():
+        return run / "model.keras"
+    if (run / "recipe.yaml").is_file():
+        raise ModelError(
+            f"the run in {run} is not finished", hint="go on with hcr-edge train --resume"
+        )
+    if (run / "manifest.json").is_file():
+        raise ModelError(f"{run} is a bundle", hint="name one of its files")
+    raise ModelError(f"{run} is no run folder (it has no model.keras)")

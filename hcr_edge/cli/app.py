@@ -5,13 +5,17 @@ Exit codes: 0 done, 1 beyond a limit, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
+import cv2
 import typer
 
 from hcr_edge import __version__
@@ -44,26 +48,49 @@ def _root(
     """Handwritten characters on small devices: train, export, prove, read."""
 
 
-device.register(app)
-workstation.register(app)
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what goes wrong in a command into one line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except HcrError as error:
+            fail(str(error))
+            raise typer.Exit(2) from error
+        except BrokenPipeError as error:
+            # The reader of a pipe has gone: let the interpreter flush nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
+        except OSError as error:
+            fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            fail("interrupted")
+            raise typer.Exit(130) from error
+
+    return run
+
+
+for _panel, _commands in (
+    ("On the device", device.COMMANDS),
+    ("On the workstation", workstation.COMMANDS),
+):
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(guarded(_command))
 
 
 def main() -> None:
     """Run the command line; never shows a traceback for a user's mistake."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    # OpenCV's and FFmpeg's own lines would stand beside the one that says what is wrong.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Warnings()])
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app()
-    except HcrError as error:
-        fail(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        fail("interrupted; nothing half-written is left")
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe has gone: say nothing, and let the interpreter flush nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    app()
 
 
 class _Warnings(logging.Handler):

@@ -10,7 +10,8 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as RichTable
+from rich.text import Text
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -31,7 +32,7 @@ def say(message: str) -> None:
     out.print(escape(message))
 
 
-def show(table: Table) -> None:
+def show(table: RichTable) -> None:
     """Print a table, as wide as it needs where the output is no terminal."""
     if out.is_terminal:
         out.print(table)
@@ -66,9 +67,17 @@ class _Lines:
         """Take a message."""
 
 
+class Table(RichTable):
+    """A table whose cells are plain text, whatever they hold."""
+
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]
+        """Add a row of texts."""
+        super().add_row(*(Text("".join(c for c in cell if c.isprintable())) for cell in cells))
+
+
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     """Make a table; the columns in `right` are right-aligned."""
     result = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
-        result.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+        result.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return result

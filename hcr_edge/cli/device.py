@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hcr_edge.checkpoints import model_file
 from hcr_edge.cli.console import answer, answer_line, err, fail, say, show, table
 from hcr_runtime import (
     Box,
@@ -26,7 +27,6 @@ from hcr_runtime import (
 from hcr_runtime.carrier import read_zip_spec
 from hcr_runtime.engines import OnnxRuntimeEngine
 from hcr_runtime.golden import check_golden
-from hcr_runtime.models import find_model
 from hcr_runtime.segment import crop_glyph
 
 DEFAULT_MODEL = "arabic-letters"
@@ -35,13 +35,6 @@ Json = Annotated[bool, typer.Option("--json", help="Answer as JSON (see docs/jso
 Model = Annotated[
     str, typer.Option("--model", "-m", help="A shipped name, or an .onnx or .tflite file.")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    panel = "On the device"
-    for command in (classify, webcam, models, inspect, selftest):
-        app.command(rich_help_panel=panel)(command)
 
 
 def classify(
@@ -194,14 +187,16 @@ def models(as_json: Json = False) -> None:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(help="An .onnx, .tflite or .keras file, or a name.")],
+    model: Annotated[
+        str, typer.Argument(help="A shipped name, .onnx, .tflite, .keras, or a run folder.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Show the description that a model file carries inside.
 
     Example: [bold]hcr-edge inspect build/arabic-letters/arabic-letters-int8.onnx[/]
     """
-    path, spec = read_spec(file)
+    path, spec = read_spec(model)
     if as_json:
         answer({"file": str(path), "bytes": path.stat().st_size, "spec": spec.to_dict()})
         return
@@ -233,18 +228,16 @@ def inspect(
     show(rows)
 
 
-def read_spec(file: Path) -> tuple[Path, ModelSpec]:
-    """Find a model file by path or name and read its description.
+def read_spec(model: str) -> tuple[Path, ModelSpec]:
+    """Find a model by name, path or run folder and read its description.
 
     Raises:
-        ModelError: There is no such file, or it is damaged.
+        ModelError: There is no such model, or it is damaged.
         SpecError: It has no valid description inside.
     """
-    if file.suffix in (".keras", ".tflite"):
-        if not file.is_file():
-            raise ModelError(f"there is no model file {file}")
-        return file, read_zip_spec(file)
-    path = find_model(str(file))
+    path = model_file(model)
+    if path.suffix in (".keras", ".tflite"):
+        return path, read_zip_spec(path)
     return path, OnnxRuntimeEngine(path).spec
 
 
@@ -278,3 +271,6 @@ def selftest(
             say(f"{item.file}: {item.cases} cases, {item.exact_tensors} exact tensors: {verdict}")
     if any(item.failures for item in results):
         raise typer.Exit(1)
+
+
+COMMANDS = (classify, webcam, models, inspect, selftest)

@@ -14,19 +14,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.cli.console import answer, err, fail, say, show, table, warn, working
 from hcr_edge.cli.device import read_spec
-from hcr_edge.datasets import Dataset, ahcd, find_data_dir, load_dataset, load_samples
+from hcr_edge.datasets import ahcd, find_data_dir, load_dataset, load_samples
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
-from hcr_runtime import HcrError, Label
+from hcr_runtime import HcrError
 
 if TYPE_CHECKING:
     from hcr_edge.train import EpochRow
     from hcr_export.artifacts import Limits
-    from hcr_export.bundle import CalibrationImages
-    from hcr_export.parity import LabelledImages, ParityReport
-
-# Images that calibrate int8, drawn evenly from the letters: more change nothing measurable.
-CALIBRATION_IMAGES = 560
+    from hcr_export.parity import ParityReport
 
 DataDir = Annotated[
     Path | None,
@@ -56,13 +52,6 @@ def export_extra(command: str) -> Iterator[None]:
         raise MissingExtraError(
             f"'hcr-edge {command}' needs {error.name}", hint="pip install 'hcr-edge[export]'"
         ) from error
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    panel = "On the workstation"
-    for command in (export, verify, evaluate, train, crossval):
-        app.command(rich_help_panel=panel)(command)
 
 
 def train(
@@ -106,8 +95,9 @@ def train(
         seed=seed,
         protocol=protocol,
         fold=fold,
+        limit=limit,
     )
-    result = _train(chosen, out, data_dir, resume, limit, overwrite)
+    result = _train(chosen, out, data_dir, resume, overwrite)
     if as_json:
         answer(result)
         return
@@ -137,18 +127,20 @@ def crossval(
     Example: [bold]hcr-edge crossval --arch edge-s --out runs/writers[/]
     """
     with export_extra("crossval"):
-        from hcr_edge.crossval import finished_result, write_summary
+        from hcr_edge.crossval import write_summary
 
     results = []
     for fold in range(folds):
         chosen = _choose_recipe(
-            recipe, arch, dataset=dataset, epochs=epochs, protocol="writers", fold=fold
+            recipe,
+            arch,
+            dataset=dataset,
+            epochs=epochs,
+            protocol="writers",
+            fold=fold,
+            limit=limit,
         )
-        folder = out / f"fold-{fold}"
-        result = finished_result(chosen, folder)
-        if result is None:
-            result = _train(chosen, folder, data_dir, folder.exists(), limit, overwrite=False)
-        results.append(result)
+        results.append(_train(chosen, out / f"fold-{fold}", data_dir, True, overwrite=False))
     summary = write_summary(out, results)
     if as_json:
         answer(summary)
@@ -169,25 +161,15 @@ def _choose_recipe(recipe: str | None, arch: str | None, **changes: Any) -> Reci
 
 
 def _train(
-    recipe: Recipe,
-    out: Path,
-    data_dir: Path | None,
-    resume: bool,
-    limit: int | None,
-    overwrite: bool,
+    recipe: Recipe, out: Path, data_dir: Path | None, resume: bool, overwrite: bool
 ) -> dict[str, Any]:
-    if out.exists() and not out.is_dir():
-        raise RecipeError(f"{out} is a file, not a run folder")
-    if out.is_dir() and any(out.iterdir()) and not resume and not overwrite:
-        raise RecipeError(f"{out} exists", hint="give --resume to go on, or --overwrite")
     with working("loading Keras"), export_extra("train"):
         from hcr_edge.train import train as run
-        from hcr_export import _tensorflow  # noqa: F401 - quietens the import of Keras
     with _TrainingBar(recipe) as bar:
         try:
-            return run(recipe, out, data_dir=data_dir, resume=resume, limit=limit, watcher=bar)
-        except OSError as error:
-            raise RecipeError(f"cannot write {out}: {error.strerror or error}") from error
+            return run(
+                recipe, out, data_dir=data_dir, resume=resume, overwrite=overwrite, watcher=bar
+            )
         except KeyboardInterrupt:
             warn(f"what is done is in {out}; the same command with --resume goes on")
             raise
@@ -214,7 +196,8 @@ class _TrainingBar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if err.is_terminal:
+            self.progress.stop()
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """One step is done."""
@@ -270,13 +253,14 @@ def evaluate(
     """
     with export_extra("evaluate"):
         from hcr_edge.evaluate import evaluate as run
-        from hcr_edge.evaluate import open_scorer
+        from hcr_edge.evaluate import open_model
 
     with working("loading the model"), export_extra("evaluate"):
-        _, _, spec, _ = open_scorer(model)
+        opened = open_model(model)
+    spec = opened.spec
     data = load_dataset(dataset, split, data_dir=data_dir, label_set=spec.labels)
     with working("reading") as status:
-        result = run(model, data, lambda done: status.update(f"reading {done} of {len(data)}"))
+        result = run(opened, data, lambda done: status.update(f"reading {done} of {len(data)}"))
     _report_skipped(result.skipped)
     if as_json:
         answer(result.to_dict())
@@ -334,22 +318,24 @@ def export(
     path = find_checkpoint(model)
     with working("loading TensorFlow") as status:
         with export_extra("export"):
+            from hcr_edge.proof_images import calibration_images, parity_images
             from hcr_export.artifacts import choose
             from hcr_export.bundle import check_out, export_bundle
             from hcr_export.keras_file import load_keras
         check_out(out, overwrite)
         kinds = choose(artifact or [])
         source = load_keras(path)
-        labels = source.spec.labels
         status.update("reading the images")
         default = _default_dataset(data_dir)
+        images = parity_images(dataset or default, None, data_dir, source.spec)
+        _report_skipped(images.skipped)
         golden = load_samples("test").limit(28)
         report = export_bundle(
             source,
             out,
             kinds=kinds,
-            calibration=calibration_images(calibration or default, data_dir, labels),
-            images=parity_images(dataset or default, None, data_dir, labels),
+            calibration=calibration_images(calibration or default, data_dir, source.spec),
+            images=images,
             golden=[golden.encoded(i) for i in range(len(golden))],
             limits=_limits(max_drop, min_agreement),
             overwrite=overwrite,
@@ -378,11 +364,11 @@ def verify(
     """
     with working("loading TensorFlow") as status:
         with export_extra("verify"):
+            from hcr_edge.proof_images import parity_images
             from hcr_export.bundle import artifact_files, verify_bundle
-        _, spec = read_spec(next(iter(artifact_files(bundle).values())))
-        images = parity_images(
-            dataset or _default_dataset(data_dir), split, data_dir, spec.labels, limit
-        )
+        _, spec = read_spec(str(next(iter(artifact_files(bundle).values()))))
+        images = parity_images(dataset or _default_dataset(data_dir), split, data_dir, spec, limit)
+        _report_skipped(images.skipped)
         report = verify_bundle(
             bundle, images, limits=_limits(max_drop, min_agreement), progress=status.update
         )
@@ -394,6 +380,8 @@ def _finish_parity(report: ParityReport, bundle: Path, as_json: bool) -> None:
         answer(report.to_dict())
     else:
         show(_parity_table(report))
+        say("lost: points of accuracy against Keras; differs: the largest of any probability;")
+        say("µs: median of one inference on one thread")
         say(f"images: {report.images}")
         say(f"{bundle}{os.sep}parity.md says more")
     for item in report.artifacts:
@@ -410,19 +398,18 @@ def _finish_parity(report: ParityReport, bundle: Path, as_json: bool) -> None:
 
 
 def _parity_table(report: ParityReport) -> Any:
-    right = ("KB", "accuracy", "points lost", "agreement", "difference", "p50 µs")
-    rows = table("file", "engine", *right, "verdict", right=right)
+    right = ("KB", "accuracy", "lost", "agreement", "differs", "µs")
+    rows = table(report.model, *right, "verdict", right=right)
     share = report.keras_correct / report.total
-    rows.add_row("Keras", "keras", "", f"{share:.2%}", "", "", "", "", "")
+    rows.add_row("Keras", "", f"{share:.2%}", "", "", "", "", "")
     for item in report.artifacts:
         rows.add_row(
-            item.file,
-            item.engine,
+            item.kind,
             f"{item.bytes / 1000:.0f}",
             f"{item.accuracy:.2%}",
             f"{item.drop:+.2f}",
             f"{item.agreement:.2%}",
-            f"{item.max_difference:.1e}",
+            f"{item.max_difference:.0e}",
             f"{item.latency_us['p50']:.0f}",
             "FAILED" if item.failures else "passed",
         )
@@ -449,38 +436,4 @@ def _default_dataset(data_dir: Path | None) -> str:
     return "samples"
 
 
-def calibration_images(
-    spec: str, data_dir: Path | None, labels: tuple[Label, ...]
-) -> CalibrationImages:
-    """Read the images that calibrate int8, evenly from the classes."""
-    from hcr_export.bundle import CalibrationImages
-
-    split = {"ahcd": "train", "samples": "calibration"}.get(spec)
-    data = load_dataset(spec, split, data_dir=data_dir, label_set=labels).limit(CALIBRATION_IMAGES)
-    return CalibrationImages(_describe(data), [data.encoded(i) for i in range(len(data))])
-
-
-def parity_images(
-    spec: str,
-    split: str | None,
-    data_dir: Path | None,
-    labels: tuple[Label, ...],
-    limit: int | None = None,
-) -> LabelledImages:
-    """Read the images on which parity is measured; `limit`: at most so many."""
-    from hcr_export.parity import LabelledImages
-
-    data = load_dataset(spec, split, data_dir=data_dir, label_set=labels)
-    _report_skipped(data.skipped)
-    if limit is not None:
-        data = data.limit(limit)
-    encoded = [data.encoded(i) for i in range(len(data))]
-    return LabelledImages(_describe(data), encoded, data.labels, synthetic=data.name == "samples")
-
-
-def _describe(data: Dataset) -> str:
-    """Which images these are, for a report; a folder without its path on this machine."""
-    if data.name == "samples":
-        return f"{len(data)} images that the project drew itself (samples, {data.split})"
-    name = f"folder {Path(data.name).name}" if data.name.startswith("folder:") else data.name
-    return f"{len(data)} images of {name}, {data.split}"
+COMMANDS = (export, verify, evaluate, train, crossval)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hcr_edge.datasets import ahcd, folder
-from hcr_edge.datasets.base import Dataset, hold_out_writers, join
+from hcr_edge.datasets.base import Dataset, hold_out_writers, join, match_labels
 from hcr_edge.errors import DataError
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import Label
@@ -19,6 +19,7 @@ __all__ = [
     "join",
     "load_dataset",
     "load_samples",
+    "match_labels",
 ]
 
 DATA_VARIABLE = "HCR_EDGE_DATA"

@@ -100,8 +100,11 @@ def _read_plain(path: Path) -> bytes:
 
 
 def _table(reader: Callable[[str], bytes], name: str, rows: int, columns: int) -> NDArray[np.int16]:
+    data = reader(name)
+    if not data.strip():
+        raise DataError(f"{name} is empty", hint="get it again")
     try:
-        table = np.loadtxt(io.BytesIO(reader(name)), delimiter=",", dtype=np.int16, ndmin=2)
+        table = np.loadtxt(io.BytesIO(data), delimiter=",", dtype=np.int16, ndmin=2)
     except ValueError as error:
         raise DataError(f"{name}: {str(error).splitlines()[0]}") from error
     if table.shape != (rows, columns):

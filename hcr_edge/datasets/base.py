@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_edge.errors import DataError
-from hcr_runtime import Label
+from hcr_runtime import ImageError, Label, ModelSpec
+from hcr_runtime.image import to_gray
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,20 @@ class Dataset:
             except OSError as error:
                 raise DataError(f"cannot read {image}: {error.strerror or error}") from error
         return bytes(cv2.imencode(".png", image)[1])
+
+    def blame(self, indices: Iterable[int]) -> None:
+        """Raise an error that names the first of the images that cannot be decoded.
+
+        Raises:
+            DataError: One of them is damaged.
+        """
+        for index in indices:
+            try:
+                to_gray(self.encoded(index))
+            except ImageError as error:
+                image = self.images[index]
+                where = str(image) if isinstance(image, Path) else f"{self.name}, image {index}"
+                raise DataError(f"{where}: {error}") from error
 
     def select(self, keep: NDArray[np.bool_], split: str) -> Dataset:
         """Return the images where `keep`, bool of shape (N,), holds, as split `split`."""
@@ -119,3 +134,24 @@ def hold_out_writers(data: Dataset, share: int, fold: int) -> NDArray[np.bool_]:
             f"{data.name} has {len(names)} groups of writers", allowed=f"{share} or more"
         )
     return np.asarray(numbers % share == fold % share)
+
+
+def match_labels(data: Dataset, spec: ModelSpec) -> Dataset:
+    """Number a data set's labels as the model does; classes that it lacks are set aside.
+
+    Raises:
+        DataError: The model has none of the classes.
+    """
+    if tuple(label.text for label in data.label_set) == spec.texts:
+        return data
+    position = {text: i for i, text in enumerate(spec.texts)}
+    table = np.array([position.get(label.text, -1) for label in data.label_set], np.int64)
+    labels = table[data.labels]
+    known = labels >= 0
+    if not known.any():
+        raise DataError(f"{spec.name} has none of the classes of {data.name}")
+    skipped = dict(data.skipped)
+    for index in np.unique(data.labels[~known]):
+        skipped[data.label_set[index].text] = int((data.labels == index).sum())
+    kept = replace(data, labels=labels).select(known, data.split)
+    return replace(kept, label_set=spec.labels, skipped=skipped)

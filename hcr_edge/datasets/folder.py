@@ -28,6 +28,7 @@ def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
     Raises:
         DataError: The folder is missing, no class folder names a label, or none has images.
     """
+    root = root.expanduser()
     if not root.is_dir():
         raise DataError(f"there is no folder {root}")
     divisions = [name for name in SPLITS if (root / name).is_dir()]
@@ -38,7 +39,10 @@ def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
     elif split in ("all", ""):
         folder = root
     else:
-        raise DataError(f"{root} is not divided into splits", hint="leave out --split")
+        raise DataError(
+            f"{root} has no folder {split!r}",
+            allowed="class folders inside folders train, val, test or calibration; or no split",
+        )
     parents = [root / name for name in divisions] if divisions and folder == root else [folder]
     paths: list[Path] = []
     labels: list[int] = []
@@ -47,7 +51,11 @@ def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
     resolve = LabelNames(label_set, names)
     for parent in parents:
         for item in _folders(parent):
-            files = sorted(path for path in item.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+            files = sorted(
+                path
+                for path in item.iterdir()
+                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+            )
             label = resolve(item.name)
             if label is None:
                 skipped[item.name] = skipped.get(item.name, 0) + len(files)
@@ -98,7 +106,10 @@ class LabelNames:
             self._by_name.setdefault(label.name.casefold(), i)
         self._count = len(label_set)
         numbers = {int(n) for n in names if n.isdecimal() and _fold(n) not in self._by_text}
-        if self._count in numbers and 0 not in numbers:
+        # Nothing but 1, 2, 3 … can only be a count from 1; one past the last surely is.
+        counted = len(numbers) > 1 and numbers == set(range(1, len(numbers) + 1))
+        alone = all(name.isdecimal() for name in names)
+        if 0 not in numbers and ((counted and alone) or self._count in numbers):
             raise DataError(
                 f"the class folders are numbered from {min(numbers)} to {max(numbers)}",
                 allowed=f"indices 0 to {self._count - 1}",

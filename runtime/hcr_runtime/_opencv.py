@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# OpenCV reads this once, on import: a small file cannot then unpack into gigabytes.
+MAX_PIXELS = 64_000_000
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+
 try:
     import cv2
 except ImportError as error:
@@ -10,4 +16,4 @@ except ImportError as error:
         "'hcr-edge-runtime[headless]', with one 'hcr-edge-runtime[gui]' (never both)"
     ) from error
 
-__all__ = ["cv2"]
+__all__ = ["MAX_PIXELS", "cv2"]

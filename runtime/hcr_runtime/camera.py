@@ -37,7 +37,7 @@ def frames(source: str) -> Iterator[Frame]:
         source: A camera's number (``0``), or a path of a video file.
 
     Raises:
-        CameraError: The source cannot be opened, or gives no frame at all.
+        CameraError: The source cannot be opened or gives no frame at all, or a camera stops.
     """
     is_camera = source.isdecimal()
     if not is_camera and not _is_file(source):
@@ -60,6 +60,8 @@ def frames(source: str) -> Iterator[Frame]:
         index = 0
         while True:
             read, image = capture.read()
+            if not read and is_camera and index:
+                raise CameraError(f"camera {source} stopped after {index} frames")
             if not read:
                 break
             seconds = time.monotonic() - start if is_camera or rate <= 0 else index / rate

@@ -57,7 +57,7 @@ BLANK = Prediction("", "", "", 0.0, (), False, "blank")
 
 
 class Classifier:
-    """A loaded model. `Classifier.load` makes one; threads may share it when its engine may.
+    """A loaded model. `Classifier.load` makes one; threads may share it.
 
     >>> import numpy as np
     >>> classifier = Classifier.load("arabic-letters")

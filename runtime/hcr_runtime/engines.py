@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,7 +84,8 @@ class OnnxRuntimeEngine:
 class LiteRTEngine:
     """Runs ``.tflite`` files with LiteRT (the extra ``hcr-edge-runtime[litert]``).
 
-    Quantized inputs and outputs are converted from and to float32 here.
+    Quantized inputs and outputs are converted from and to float32 here. Threads that share it
+    take turns: an interpreter holds one image at a time.
 
     Raises:
         EngineError: LiteRT is not installed.
@@ -120,6 +122,7 @@ class LiteRTEngine:
             outputs[0]["shape"].tolist(),
             ("float32", "int8", "uint8"),
         )
+        self._lock = threading.Lock()
         self._input: dict[str, Any] = inputs[0]
         self._output: dict[str, Any] = outputs[0]
 
@@ -127,9 +130,11 @@ class LiteRTEngine:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
         rows = []
         for image in batch:
-            self._interpreter.set_tensor(self._input["index"], _quantize(image[None], self._input))
-            self._interpreter.invoke()
-            rows.append(self._interpreter.get_tensor(self._output["index"]))
+            tensor = _quantize(image[None], self._input)
+            with self._lock:
+                self._interpreter.set_tensor(self._input["index"], tensor)
+                self._interpreter.invoke()
+                rows.append(self._interpreter.get_tensor(self._output["index"]))
         return _dequantize(np.concatenate(rows), self._output)
 
 

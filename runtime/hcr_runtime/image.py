@@ -9,14 +9,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime._opencv import cv2
+from hcr_runtime._opencv import MAX_PIXELS, cv2
 from hcr_runtime.errors import ImageError
 
 GrayImage: TypeAlias = NDArray[np.uint8]
 ImageLike: TypeAlias = "str | os.PathLike[str] | bytes | NDArray[np.uint8]"
 
 _JPEG = b"\xff\xd8"
-MAX_PIXELS = 64_000_000
 _ARRAYS = "uint8 of shape (H, W) or (H, W, 1) grey, (H, W, 3) BGR, (H, W, 4) BGRA"
 
 
@@ -34,7 +33,7 @@ def to_gray(image: ImageLike) -> GrayImage:
     (4, 6)
     """
     if isinstance(image, np.ndarray):
-        return _array_to_gray(image)
+        return _array_to_gray(image, "the array")
     if isinstance(image, bytes):
         return _decode(image, "the image")
     if isinstance(image, str | os.PathLike):
@@ -64,18 +63,16 @@ def _decode(data: bytes, name: str) -> GrayImage:
         raise ImageError(f"{name} is no image, or cut short", allowed="PNG, JPEG, BMP, TIFF, WebP")
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
-    return _array_to_gray(array)
+    return _array_to_gray(array, name)
 
 
-def _array_to_gray(array: NDArray[np.uint8]) -> GrayImage:
+def _array_to_gray(array: NDArray[np.uint8], name: str) -> GrayImage:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
-        raise ImageError(
-            f"the array is {array.dtype} of shape {tuple(array.shape)}", allowed=_ARRAYS
-        )
+        raise ImageError(f"{name} is {array.dtype} of shape {tuple(array.shape)}", allowed=_ARRAYS)
     if not 0 < array.shape[0] * array.shape[1] <= MAX_PIXELS:
         raise ImageError(
-            f"the image has {array.shape[0]} x {array.shape[1]} pixels",
+            f"{name} has {array.shape[0]} x {array.shape[1]} pixels",
             allowed=f"1 to {MAX_PIXELS} pixels",
         )
     if channels == 1:

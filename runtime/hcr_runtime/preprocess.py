@@ -3,7 +3,7 @@
 Training, calibration, parity, evaluation and the device all call `preprocess`, with the
 parameters in the model's spec. Version 1, in this order:
 
-1. `extract_ink`: bright ink on 0. The paper's brightness (a tilted plane where the light is
+1. `extract_ink`: bright ink on 0. The paper's brightness (a curved surface where the light is
    uneven) is subtracted, the polarity is found, the contrast stretched between the paper's noise
    and the ink's mean.
 2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
@@ -22,14 +22,17 @@ from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.spec import ModelSpec, PreprocessSpec
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
-# time, and is still four times the tensor's resolution.
+# time, and leaves at least twice the tensor's resolution.
 WORK_SIDE = 128
 # Grid on which the paper's brightness is fitted.
 GRID = 16
 # Differences of brightness (0-255) between the image's sides that count as uneven light.
 UNEVEN = 10.0
-# An image whose ink differs less than this from its paper (0-255) is blank.
-MIN_CONTRAST = 16.0
+# An image is blank whose ink differs from its paper by less than this (0-255); up to the second
+# number also by less than so many times what the paper differs from itself.
+MIN_CONTRAST = 8.0
+CLEAR_CONTRAST = 30.0
+NOISE_RATIO = 11.0
 # Ink above this level belongs to the glyph: low, because small dots are faint.
 INK_LEVEL = 50
 # Connected components with this share of the ink are the glyph's main parts.
@@ -39,12 +42,11 @@ MAIN_SHARE = 0.05
 DOT_REACH = 0.5
 
 _axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
-_PLANE = np.stack(
-    [np.ones(GRID * GRID, np.float32), np.tile(_axis, GRID), np.repeat(_axis, GRID)], axis=1
-)
-_PLANE_INVERSE = np.linalg.pinv(_PLANE)
+_X, _Y = np.tile(_axis, GRID), np.repeat(_axis, GRID)
+_SURFACE = np.stack([np.ones_like(_X), _X, _Y, _X * _X, _X * _Y, _Y * _Y], axis=1)
+_SURFACE_INVERSE = np.linalg.pinv(_SURFACE)
 # Keeps the fit solvable where all paper lies on one line.
-_RIDGE = 1e-3 * np.eye(3, dtype=np.float32)
+_RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -78,17 +80,26 @@ def extract_ink(gray: GrayImage) -> GrayImage:
 
     Images whose longer side exceeds `WORK_SIDE` come back shrunk. A blank image gives zeros.
     """
-    gray = _shrink(gray)
-    darker, brighter = _differences(gray)
-    dark_on_bright = cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR)
-    ink = darker if dark_on_bright else brighter
+    ink = lift_ink(gray)
     threshold, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     level = cv2.mean(ink, mask)[0]
-    if level < MIN_CONTRAST:
-        return np.zeros_like(gray)
+    noise = cv2.mean(ink, cv2.bitwise_not(mask))[0]
+    if level < max(MIN_CONTRAST, min(NOISE_RATIO * noise, CLEAR_CONTRAST)):
+        return np.zeros_like(ink)
     floor = 0.35 * threshold
     gain = 255 / (level - floor)
     return np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+
+
+def lift_ink(gray: GrayImage) -> GrayImage:
+    """Return how much each pixel differs from the paper: uint8, 0 for paper, as faint as it was.
+
+    The first half of `extract_ink`; lifting ink twice is lifting it once, which lets
+    augmentation work on ink.
+    """
+    darker, brighter = _differences(_shrink(gray))
+    dark_on_bright = cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR)
+    return darker if dark_on_bright else brighter
 
 
 def _shrink(gray: GrayImage) -> GrayImage:
@@ -106,31 +117,41 @@ def _shrink(gray: GrayImage) -> GrayImage:
 def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     """How much darker, and how much brighter, each pixel is than the paper; uint8 each."""
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    sides = np.sort(np.stack([grid[0], grid[-1], grid[:, 0], grid[:, -1]]), axis=1)[:, GRID // 2]
-    if float(sides.max()) - float(sides.min()) <= UNEVEN:
-        paper = float(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
+    if _rim_spread(grid) <= UNEVEN:
+        paper = np.partition(grid, grid.size // 2, axis=None)[grid.size // 2]
         # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
-        level = np.full_like(gray, round(paper))
+        level = np.full_like(gray, paper)
         return cv2.subtract(level, gray), cv2.subtract(gray, level)
-    plane = _fit_plane(grid.reshape(-1).astype(np.float32))
-    height, width = gray.shape
-    across = plane[1] * np.linspace(-0.5, 0.5, width, dtype=np.float32)
-    down = plane[0] + plane[2] * np.linspace(-0.5, 0.5, height, dtype=np.float32)
-    surface = np.clip(across[None, :] + down[:, None], 0, 255).astype(np.uint8)
-    return cv2.subtract(surface, gray), cv2.subtract(gray, surface)
+    surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
+    size = gray.shape[::-1]
+    level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
+    return cv2.subtract(level, gray), cv2.subtract(gray, level)
 
 
-def _fit_plane(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Least squares plane through the grid cells that are paper; (level, across, down)."""
-    plane = _PLANE_INVERSE @ levels
-    for _ in range(2):
-        residual = np.abs(levels - _PLANE @ plane)
+def _rim_spread(grid: GrayImage) -> int:
+    """Difference between the brightest and the darkest of the sides and corners of the grid."""
+    sides = np.stack([grid[0], grid[-1], grid[:, 0], grid[:, -1]])
+    sides.sort(axis=1)
+    corners = grid[:: GRID - 1, :: GRID - 1]
+    middles = sides[:, GRID // 2]
+    return int(max(middles.max(), corners.max())) - int(min(middles.min(), corners.min()))
+
+
+def _fit_surface(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Brightness of the paper in each grid cell: a quadratic surface through those that are paper.
+
+    Args:
+        levels: Brightness of the cells, float32 of shape (GRID * GRID,).
+    """
+    surface = _SURFACE @ (_SURFACE_INVERSE @ levels)
+    for _ in range(3):
+        residual = np.abs(levels - surface)
         # Paper is the majority: ink cells are the outliers beyond twice the median residual.
         middle = float(np.partition(residual, residual.size // 2)[residual.size // 2])
         paper = residual <= max(2.0 * middle, 3.0)
-        base = _PLANE[paper]
-        plane = np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
-    return np.asarray(plane, np.float32)
+        base = _SURFACE[paper]
+        surface = _SURFACE @ np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
+    return np.asarray(surface, np.float32)
 
 
 def place_glyph(ink: GrayImage, spec: ModelSpec) -> GrayImage:

@@ -1,7 +1,8 @@
 """`ModelSpec`: the one description of a model, and the only copy of it.
 
-It travels inside every model file (`carrier.py`), as JSON. Fields are added with defaults; a
-change that an older reader would misunderstand raises `SCHEMA_VERSION`.
+It travels inside every model file (`carrier.py`), as JSON. New fields have defaults, so that older
+files stay readable; a reader refuses fields that it does not know, because ignoring one could
+change what the model is shown. A change of meaning raises `SCHEMA_VERSION`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -16,6 +18,10 @@ from typing import Any, Literal, TypeVar
 from hcr_runtime.errors import SpecError
 
 SCHEMA_VERSION = 1
+
+# A name becomes part of file names.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_FORM = "letters, digits, '.', '_', '-'; 64 at most"
 
 Direction = Literal["ltr", "rtl"]
 OutputKind = Literal["logits", "softmax"]
@@ -172,6 +178,7 @@ class ModelSpec:
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
         checks: tuple[tuple[str, object, bool, str], ...] = (
+            ("name", repr(self.name), bool(NAME.fullmatch(self.name)), NAME_FORM),
             ("labels", len(self.labels), len(self.labels) >= 2, "2 labels or more"),
             ("labels", "repeated text", len(set(self.texts)) == len(self.labels), "each once"),
             ("labels", "a text that cannot be written", _writable(self.texts), "Unicode text"),
@@ -223,6 +230,12 @@ class ModelSpec:
                 (self.preprocess.min_side, self.preprocess.max_side),
                 0.01 <= self.preprocess.min_side <= self.preprocess.max_side <= 1,
                 "0.01 <= min_side <= max_side <= 1",
+            ),
+            (
+                "provenance.figures",
+                dict(self.provenance.figures),
+                all(0 <= share <= 1 for share in self.provenance.figures.values()),
+                "0 to 1",
             ),
             (
                 "rejection.min_confidence",

@@ -29,9 +29,14 @@ class Bundle:
 
 
 @pytest.fixture(scope="session")
-def spec(samples_dir: Path) -> ModelSpec:
+def letters_dir(samples_dir: Path) -> Path:
+    return samples_dir / "arabic-letters"
+
+
+@pytest.fixture(scope="session")
+def spec(letters_dir: Path) -> ModelSpec:
     """Unlike the defaults wherever it may be: what is lost on the way shows."""
-    codepoints = sorted(folder.name for folder in (samples_dir / "test").iterdir())
+    codepoints = sorted(folder.name for folder in (letters_dir / "test").iterdir())
     labels = tuple(
         Label(chr(int(name[2:], 16)), f"letter-{number}", "", "Arab", "rtl")
         for number, name in enumerate(codepoints)
@@ -41,24 +46,24 @@ def spec(samples_dir: Path) -> ModelSpec:
 
 
 @pytest.fixture(scope="session")
-def drawn(samples_dir: Path, spec: ModelSpec) -> LabelledImages:
+def drawn(letters_dir: Path, spec: ModelSpec) -> LabelledImages:
     """Three drawn images of each letter."""
-    return _read(samples_dir / "test", spec, 3, PARITY)
+    return _read(letters_dir / "test", spec, 3, PARITY)
 
 
 @pytest.fixture(scope="session")
-def calibration(samples_dir: Path, spec: ModelSpec) -> CalibrationImages:
+def calibration(letters_dir: Path, spec: ModelSpec) -> CalibrationImages:
     return CalibrationImages(
-        CALIBRATION, _read(samples_dir / "calibration", spec, 2, "").images[:36]
+        CALIBRATION, _read(letters_dir / "calibration", spec, 2, "").images[:36]
     )
 
 
 @pytest.fixture(scope="session")
 def source(
-    samples_dir: Path, spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory
+    letters_dir: Path, spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory
 ) -> KerasFile:
     """A Sequential model (the kind that converters stumble over) that reads the drawn letters."""
-    images = _read(samples_dir / "test", spec, 12, "")
+    images = _read(letters_dir / "test", spec, 12, "")
     tensors = np.stack([preprocess(image, spec) for image in images.images])
     keras.utils.set_random_seed(3)
     layers = keras.layers

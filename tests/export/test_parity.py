@@ -13,6 +13,7 @@ from hcr_export._keras import keras
 from hcr_export.artifacts import EXACT, Limits, choose
 from hcr_export.keras_file import KerasFile
 from hcr_export.parity import LabelledImages, ParityReport, judge, measure
+from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError
 
 INT8 = Limits()
@@ -83,7 +84,7 @@ def test_measures_what_a_device_would_see(bundle, drawn: LabelledImages) -> None
     assert item.drop == pytest.approx(100 * (report.keras_correct - right) / len(texts))
     assert item.bytes == path.stat().st_size
     assert (item.file, item.kind, item.engine) == (path.name, "int8.onnx", "onnxruntime")
-    assert item.interval[0] <= item.accuracy <= item.interval[1]
+    assert item.interval == wilson_interval(right, len(texts))
     assert 0 < item.latency_us["p50"] <= item.latency_us["p95"]
     assert 0 < item.max_difference < 0.5  # quantization shows, but does no harm here
     assert item.failures == judge(INT8, item.drop, item.agreement, item.max_difference)

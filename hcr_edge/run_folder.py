@@ -1,0 +1,195 @@
+"""The run folder: what training leaves, and from what an interrupted run goes on.
+
+``recipe.yaml``, ``environment.json``, ``history.csv``, the reports of `report.py`, and when the run
+is finished ``model.keras`` (the best epoch by validation accuracy) and ``result.json``. Until then
+``best.keras`` and one folder ``epoch-NNNN`` with the last weights and the state.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_edge.errors import RecipeError
+from hcr_edge.recipe import Recipe
+from hcr_edge.report import REPORTS
+from hcr_edge.versions import library_versions
+from hcr_export._keras import keras
+
+if TYPE_CHECKING:
+    from hcr_edge.train import EpochRow, State
+
+_AGAIN = "train again with --overwrite"
+
+
+class RunFolder:
+    """Reads and writes one run folder; every file is replaced whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check(self, recipe: Recipe, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+        """See whether a run of `recipe` may begin or go on here.
+
+        Returns:
+            The result, when `resume` finds the run finished.
+
+        Raises:
+            RecipeError: The folder is in the way, or holds a run of another recipe.
+        """
+        path = self.path
+        if not os.path.lexists(path):
+            return None
+        if not path.is_dir():
+            raise RecipeError(f"{path} is a file, not a run folder")
+        stored = path / "recipe.yaml"
+        if any(path.iterdir()) and not stored.is_file():
+            raise RecipeError(f"{path} is no run folder", hint="choose another, or an empty one")
+        if not stored.is_file() or (overwrite and not resume):
+            return None
+        if not resume:
+            raise RecipeError(f"{path} exists", hint="give --resume to go on, or --overwrite")
+        if _read(stored) != recipe.to_yaml():
+            raise RecipeError(
+                f"the run in {path} was begun with another recipe", hint="give the same options"
+            )
+        return self.result()
+
+    def open(self, recipe: Recipe, resume: bool) -> State:
+        """Make the folder ready and return the state from which to go on.
+
+        Raises:
+            RecipeError: The folder cannot be written, or what it holds is damaged.
+        """
+        from hcr_edge.train import State
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            last = self._last()
+            if resume and last is not None:
+                try:
+                    state = State(**json.loads(_read(last / "state.json")))
+                except (ValueError, TypeError) as error:
+                    raise RecipeError(f"{last}/state.json is damaged", hint=_AGAIN) from error
+                self._cut_history(state.epoch)
+                return state
+            self._clear()
+            write_text(self.path / "recipe.yaml", recipe.to_yaml())
+            environment = {
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+                "cores": os.cpu_count(),
+                "backend": keras.config.backend(),
+                "libraries": library_versions(),
+            }
+            write_json(self.path / "environment.json", environment)
+        except OSError as error:
+            raise RecipeError(f"cannot write {self.path}: {error.strerror or error}") from error
+        return State()
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what ``result.json`` holds, None while the run is not finished."""
+        path = self.path / "result.json"
+        if not path.is_file():
+            return None
+        try:
+            return dict(json.loads(_read(path)))
+        except (ValueError, TypeError) as error:
+            raise RecipeError(f"{path} is damaged", hint=_AGAIN) from error
+
+    def save_last(
+        self, model: Any, averages: Sequence[NDArray[np.float32]], state: State, row: EpochRow
+    ) -> None:
+        """Keep the weights, their average and the state of the epoch that `row` tells of."""
+        last = self._last()
+        partial = self.path / ".epoch"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        model.save(partial / "last.keras")
+        np.savez(partial / "average.npz", *averages)
+        write_json(partial / "state.json", asdict(state))
+        self._append_history(row)
+        partial.rename(self.path / f"epoch-{state.epoch:04d}")
+        if last is not None:
+            shutil.rmtree(last)
+
+    def load_last(self, state: State) -> tuple[Any, list[NDArray[np.float32]]]:
+        """Return the model with its optimizer, and the averages, as `save_last` kept them."""
+        folder = self.path / f"epoch-{state.epoch:04d}"
+        model = self.load_model(folder / "last.keras")
+        try:
+            with np.load(folder / "average.npz", allow_pickle=False) as stored:
+                return model, [stored[name] for name in stored.files]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise RecipeError(f"{folder}/average.npz is damaged", hint=_AGAIN) from error
+
+    def load_model(self, path: Path) -> Any:
+        """Load a ``.keras`` file of this run; raises `RecipeError` when it is damaged."""
+        try:
+            return keras.saving.load_model(path)
+        except Exception as error:  # Keras raises whatever the damaged part caused
+            raise RecipeError(f"{path} is missing or damaged", hint=_AGAIN) from error
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write the result and remove what only resuming needed."""
+        write_json(self.path / "result.json", result)
+        (self.path / "best.keras").unlink(missing_ok=True)
+        last = self._last()
+        if last is not None:
+            shutil.rmtree(last)
+
+    def _last(self) -> Path | None:
+        folders = sorted(self.path.glob("epoch-*"))
+        return folders[-1] if folders else None
+
+    def _clear(self) -> None:
+        """Remove what an earlier run left: nothing of it may stand beside the new recipe."""
+        for folder in (*self.path.glob("epoch-*"), self.path / ".epoch"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in ("history.csv", "result.json", "best.keras", "model.keras", *REPORTS):
+            (self.path / name).unlink(missing_ok=True)
+
+    def _append_history(self, row: EpochRow) -> None:
+        fields = asdict(row)
+        path = self.path / "history.csv"
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(fields))
+            if new:
+                writer.writeheader()
+            writer.writerow(fields)
+
+    def _cut_history(self, epochs: int) -> None:
+        """Drop the line of an epoch that was interrupted between its line and its state."""
+        path = self.path / "history.csv"
+        write_text(path, "".join(_read(path).splitlines(keepends=True)[: epochs + 1]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole, or not at all."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file whole, or not at all."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read {path}", hint=_AGAIN) from error

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hcr_edge.architectures import ARCHITECTURES, find_architecture
+from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
+from hcr_edge.errors import RecipeError
+from hcr_export._keras import keras
+from hcr_export.keras_file import load_keras
+from hcr_runtime import ModelError
+
+SHAPE = (32, 32, 1)
+# Layers whose operators fold or quantize in every engine that is meant to run them.
+INT8_FRIENDLY = {
+    "InputLayer",
+    "Conv2D",
+    "BatchNormalization",
+    "ReLU",
+    "MaxPooling2D",
+    "Add",
+    "GlobalAveragePooling2D",
+    "Dropout",
+    "Dense",
+}
+
+
+def test_baseline_is_the_published_network() -> None:
+    """El-Sawy, Loey, El-Bakry 2017, layer by layer."""
+    model = find_architecture("ahcd-baseline").build(SHAPE, 28)
+    found = [(type(layer).__name__, layer.output.shape[1:]) for layer in model.layers]
+    assert found == [
+        ("InputLayer", (32, 32, 1)),
+        ("Conv2D", (28, 28, 32)),
+        ("MaxPooling2D", (14, 14, 32)),
+        ("Conv2D", (10, 10, 64)),
+        ("MaxPooling2D", (5, 5, 64)),
+        ("Flatten", (1600,)),
+        ("Dense", (1024,)),
+        ("Dense", (28,)),
+    ]
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [(layer.kernel_size, layer.strides, layer.padding) for layer in convolutions] == [
+        ((5, 5), (1, 1), "valid"),
+    ] * 2
+    assert [layer.pool_size for layer in model.layers if hasattr(layer, "pool_size")] == [
+        (2, 2)
+    ] * 2
+    activations = [layer.activation.__name__ for layer in model.layers if hasattr(layer, "units")]
+    assert activations == ["relu", "softmax"]
+    assert [layer.activation.__name__ for layer in convolutions] == ["relu", "relu"]
+    assert all(layer.use_bias for layer in model.layers if hasattr(layer, "use_bias"))
+    # By hand: 832 + 51 264 + 1 639 424 + 28 700.
+    assert model.count_params() == 1_720_220
+
+
+def test_edge_s_is_small_and_int8_friendly() -> None:
+    model = find_architecture("edge-s").build(SHAPE, 28)
+    assert {type(layer).__name__ for layer in model.layers} <= INT8_FRIENDLY
+    assert model.count_params() <= 200_000
+    assert any(type(layer).__name__ == "Add" for layer in model.layers), "it is residual"
+    # Batch normalisation folds only into a linear convolution right before it.
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            assert layer.activation.__name__ == "linear"
+            assert not layer.use_bias
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize(("side", "classes"), [(32, 28), (28, 10), (48, 62)])
+def test_builds_for_other_inputs_and_classes(name: str, side: int, classes: int) -> None:
+    model = find_architecture(name).build((side, side, 1), classes)
+    output = np.asarray(model(np.random.default_rng(0).random((3, side, side, 1), np.float32)))
+    assert output.shape == (3, classes)
+    assert np.isfinite(output).all()
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_says_truly_what_comes_out(name: str) -> None:
+    """Training, calibration and every device rely on it."""
+    architecture = ARCHITECTURES[name]
+    tensors = 5 * np.random.default_rng(0).random((4, *SHAPE), np.float32)
+    output = np.asarray(architecture.build(SHAPE, 28)(tensors))
+    sums_to_one = bool(np.allclose(output.sum(axis=1), 1, atol=1e-4) and (output >= 0).all())
+    assert sums_to_one == (architecture.output == "softmax")
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_same_seed_same_weights(name: str) -> None:
+    built = []
+    for _ in range(2):
+        keras.utils.set_random_seed(4)
+        built.append(ARCHITECTURES[name].build(SHAPE, 28).get_weights())
+    for first, second in zip(*built, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_unknown_architecture_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="'edge'") as caught:
+        find_architecture("edge")
+    assert "did you mean edge-s" in caught.value.allowed
+
+
+@pytest.mark.parametrize("name", sorted(shipped_checkpoints()))
+def test_shipped_checkpoints_are_of_a_known_architecture(name: str) -> None:
+    source = load_keras(find_checkpoint(name))
+    assert source.spec.name == name
+    built = ARCHITECTURES[source.spec.provenance.architecture].build(SHAPE, len(source.spec.labels))
+    assert [w.shape for w in source.model.get_weights()] == [w.shape for w in built.get_weights()]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (None, "there is no model"),
+        ("folder", "no run folder"),
+        ("file.onnx", "no Keras checkpoint"),  # already exported
+    ],
+)
+def test_what_is_no_checkpoint(make: str | None, says: str, tmp_path) -> None:
+    path = tmp_path / (make or "arabic-leters")
+    if make == "folder":
+        path.mkdir()
+    elif make:
+        path.write_bytes(b"")
+    with pytest.raises(ModelError, match=says) as caught:
+        find_checkpoint(str(path))
+    if make is None:
+        assert "did you mean arabic-letters" in caught.value.allowed

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import Dataset, load_samples
+from hcr_edge.labels import ARABIC_LETTERS
+from hcr_runtime import ModelSpec, preprocess
+from hcr_runtime.image import to_gray
+from hcr_runtime.preprocess import INK_LEVEL, extract_ink
+
+SPEC = ModelSpec("letters", ARABIC_LETTERS)
+STILL = Augmentation(
+    resolution=(64, 64),
+    **dict.fromkeys(("rotation", "shear", "log_scale", "log_aspect", "shift", "elastic"), 0.0),
+    **dict.fromkeys(("stroke", "blur", "noise", "tight"), 0.0),
+)
+TURNS: dict[str, Callable[[NDArray], NDArray]] = {
+    "mirrored": lambda image: image[:, ::-1],
+    "upside down": lambda image: image[::-1],
+    "half a turn": lambda image: image[::-1, ::-1],
+}
+
+
+def _alike(first: NDArray, second: NDArray) -> float:
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+
+
+@pytest.fixture
+def discs() -> NDArray[np.uint8]:
+    """Three discs, large, middle and small: whatever bends the triangle, it keeps its sense."""
+    ink = np.zeros((64, 64), np.uint8)
+    for centre, radius in (((25, 23), 9), ((27, 43), 6), ((43, 31), 3)):
+        cv2.circle(ink, centre, radius, 255, -1)
+    return ink
+
+
+def _centres(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of the three largest parts, the largest first."""
+    mask = (ink > 0.4 * ink.max()).astype(np.uint8)
+    _, _, stats, centres = cv2.connectedComponentsWithStats(mask)
+    order = 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA])[:3]
+    return np.asarray(centres[order])
+
+
+def test_never_turned_nor_mirrored(discs: NDArray[np.uint8]) -> None:
+    """Not in one of a thousand: a mirrored letter is another letter, or none."""
+    augment, rng = Augmentation(), np.random.default_rng(0)
+    found = [_centres(augment(discs, rng)) for _ in range(1000)]
+    whole = [centres for centres in found if len(centres) == 3]
+    assert len(whole) > 980
+    for large, middle, small in whole:
+        down, aside = middle - large, small - large
+        assert down[1] > 0, "the middle disc stays below the large one: no half turn"
+        assert down[0] * aside[1] - down[1] * aside[0] < 0, "not mirrored"
+
+
+def test_real_letters_keep_their_side() -> None:
+    """The mean of many writings of a letter is nearer to it than to its mirror image."""
+    data, augment = load_samples("test"), Augmentation()
+    compared = 0
+    for index in range(len(data.label_set)):
+        ink = _ink(data, index, 1)[0]
+        rng = np.random.default_rng(index)
+        mean = np.mean([_square(augment(ink, rng)) for _ in range(50)], axis=0)
+        letter = _square(ink)
+        for turn in TURNS.values():
+            if _alike(letter, turn(letter)) < 0.5:  # alef stays alef upside down
+                compared += 1
+                assert _alike(mean, letter) > _alike(mean, turn(letter)) + 0.05
+    assert compared > 60
+
+
+def _ink(data: Dataset, index: int, count: int) -> list[NDArray[np.uint8]]:
+    chosen = np.flatnonzero(data.labels == index)[:count]
+    return [extract_ink(to_gray(data.images[i])) for i in chosen]
+
+
+def _square(ink: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return cv2.resize(ink, (48, 48), interpolation=cv2.INTER_AREA).astype(np.float64)
+
+
+def test_same_seed_same_writing(discs: NDArray[np.uint8]) -> None:
+    before = discs.copy()
+    first, again, other = (
+        [Augmentation()(discs, rng) for _ in range(5)]
+        for rng in map(np.random.default_rng, (1, 1, 2))
+    )
+    for one, same in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert any(a.shape != b.shape or (a != b).any() for a, b in zip(first, other, strict=True))
+    np.testing.assert_array_equal(discs, before)
+
+
+def test_every_writing_is_another(discs: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(0)
+    assert len({Augmentation()(discs, rng).tobytes() for _ in range(20)}) == 20
+
+
+def test_strengths_of_nothing_leave_the_shape(discs: NDArray[np.uint8]) -> None:
+    np.testing.assert_array_equal(STILL(discs, np.random.default_rng(0)), discs)
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "moves"),
+    [
+        ("rotation", 0.5, True),
+        ("shear", 0.5, True),
+        ("log_scale", 0.3, True),
+        ("log_aspect", 0.3, True),
+        ("shift", 4.0, True),
+        ("elastic", 1.5, True),
+        ("stroke", 1.0, True),
+        ("blur", 1.0, True),
+        ("noise", 1.0, True),
+        ("tight", 1.0, True),
+        ("blur", 0.0, False),
+    ],
+)
+def test_each_strength_alone(
+    name: str, strength: float, moves: bool, discs: NDArray[np.uint8]
+) -> None:
+    strengths = {field: getattr(STILL, field) for field in STILL.__slots__}
+    changed = Augmentation(**{**strengths, name: strength})(discs, np.random.default_rng(5))
+    assert moves == (changed.shape != discs.shape or bool((changed != discs).any()))
+    assert len(_centres(changed)) == 3, "nothing is lost"
+
+
+def test_size_lies_between_the_resolutions(discs: NDArray[np.uint8]) -> None:
+    augment, rng = Augmentation(resolution=(40, 44), tight=0.0), np.random.default_rng(0)
+    shapes = {augment(discs, rng).shape for _ in range(100)}
+    assert shapes == {(side, side) for side in range(40, 45)}
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (20, 60), (60, 20)])
+def test_any_shape_of_image_becomes_square(shape: tuple[int, int]) -> None:
+    ink = np.zeros(shape, np.uint8)
+    ink[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 255
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        written = Augmentation()(ink, rng)
+        assert written.dtype == np.uint8
+        assert written.shape[0] == written.shape[1]
+        assert written.any()
+
+
+def test_tight_crop_of_nothing() -> None:
+    blank = np.zeros((32, 32), np.uint8)
+    assert not Augmentation(tight=1.0, noise=0.0)(blank, np.random.default_rng(0)).any()
+
+
+def _parts(ink: NDArray[np.uint8]) -> int:
+    count, _, stats, _ = cv2.connectedComponentsWithStats((ink > INK_LEVEL).astype(np.uint8))
+    return int((stats[1:count, cv2.CC_STAT_AREA] >= 3).sum())
+
+
+@pytest.mark.parametrize("text", ["ب", "ت", "ث", "ن"])
+def test_dots_survive(text: str, ahcd: Callable[[str], Dataset]) -> None:
+    """They are all that tells these letters apart: few writings have fewer parts than before."""
+    data, augment, rng = ahcd("test"), Augmentation(), np.random.default_rng(0)
+    index = [label.text for label in ARABIC_LETTERS].index(text)
+    lost = []
+    for ink in _ink(data, index, 40):
+        parts = _parts(ink)
+        lost += [_parts(augment(ink, rng)) < parts for _ in range(10)]
+    assert len(lost) == 400
+    assert np.mean(lost) < 0.2
+
+
+def test_letters_stay_to_be_seen(ahcd: Callable[[str], Dataset]) -> None:
+    """Thin pens in particular: what is trained under a letter's name must hold the letter."""
+    data, augment, rng = ahcd("test"), Augmentation(), np.random.default_rng(0)
+    alike = []
+    for i in range(0, len(data), 3):
+        ink = extract_ink(to_gray(data.images[i]))
+        before, after = preprocess(ink, SPEC), preprocess(augment(ink, rng), SPEC)
+        alike.append(_alike(before, after) if after.any() else 0.0)
+    assert np.median(alike) > 0.5
+    assert np.mean(np.array(alike) < 0.05) < 0.02

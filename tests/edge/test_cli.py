@@ -1,0 +1,232 @@
+"""What the commands answer. See `test_cli_bad_input.py` for what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hcr_edge import __version__
+from hcr_edge.cli.app import app
+from hcr_edge.datasets import load_samples
+from hcr_edge.labels import ARABIC_LETTERS
+from hcr_runtime import ModelSpec
+
+COMMANDS = [
+    *("classify", "webcam", "models", "inspect", "selftest"),
+    *("export", "verify", "evaluate", "train", "crossval"),
+]
+TEXTS = [label.text for label in ARABIC_LETTERS]
+PREDICTION = {"label", "name", "codepoint", "confidence", "top", "accepted", "reason"}
+PARITY = {"schema_version", "model", "images", "keras", "passed", "artifacts"}
+ARTIFACT = {
+    *("file", "kind", "engine", "bytes", "correct", "total", "accuracy", "interval", "drop"),
+    *("agreement", "max_difference", "lost", "latency_us", "failures", "passed"),
+}
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the user's own: two classes of ours, one that the model lacks."""
+    root, data = tmp_path_factory.mktemp("letters"), load_samples("test")
+    for name, index in (("U+0628", 1), ("seen", 11), ("پ", 1)):
+        (root / name).mkdir()
+        for number in range(5):
+            image = data.encoded([i for i, k in enumerate(data.labels) if k == index][number])
+            (root / name / f"{number}.png").write_bytes(image)
+    return root
+
+
+def test_every_command_is_tested_here() -> None:
+    assert {command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_it_does_and_shows_an_example(command: str, cli) -> None:
+    answer = cli(command, "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert f"hcr-edge {command}" in answer.out
+    assert "--json" in answer.out
+    if command != "models":
+        assert "Example" in answer.out
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands(option: str, cli) -> None:
+    answer = cli(option)
+    assert answer.code == 0
+    for command in COMMANDS:
+        assert command in answer.out
+
+
+def test_version(cli) -> None:
+    assert cli("--version").out == f"hcr-edge {__version__}\n"
+
+
+def test_nothing_asked_shows_the_help(cli) -> None:
+    assert "Usage" in cli().out
+
+
+def test_classify_json(cli, letters: Path) -> None:
+    paths = sorted(letters.glob("[Us]*/*.png"))
+    answers = cli("classify", *paths, "--json", "--top", 2).json
+    assert [item["image"] for item in answers] == [str(path) for path in paths]
+    for item in answers:
+        assert item.keys() == PREDICTION | {"image"}
+        assert item["codepoint"] == f"U+{ord(item['label']):04X}"
+        assert item["top"][0] == {"label": item["label"], "confidence": item["confidence"]}
+        assert len(item["top"]) == 2
+        assert 1 >= item["top"][0]["confidence"] >= item["top"][1]["confidence"] >= 0
+    names = [item["name"] for item in answers]
+    assert names.count("beh") >= 4
+    assert names.count("seen") >= 4
+
+
+def test_classify_for_people(cli, letters: Path) -> None:
+    answer = cli("classify", letters / "seen" / "0.png")
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 1
+    for part in ("0.png", "س", "seen", "U+0633", "%"):
+        assert part in answer.out
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_classify_with_a_file(kind: str, cli, letters: Path, exported: Path) -> None:
+    model = exported / f"arabic-letters-{kind}.onnx"
+    (item,) = cli("classify", letters / "seen" / "0.png", "-m", model, "--json").json
+    assert item["label"] == "س"
+
+
+def test_classify_answers_the_good_images_among_bad_ones(cli, letters: Path) -> None:
+    good, bad = letters / "seen" / "0.png", letters / "absent.png"
+    answer = cli("classify", bad, good, "--json")
+    assert answer.code == 2
+    first, second = answer.json
+    assert first.keys() == {"image", "error"}
+    assert second["label"] == "س"
+    assert len(answer.errors) == 1
+    assert answer.errors[0].startswith(f"error: cannot read {bad}")
+
+
+def test_webcam_json_reads_the_clip(cli, samples_dir: Path) -> None:
+    """Three letters are shown one after another, a second each."""
+    clip = samples_dir / "photos" / "clip.avi"
+    answer = cli("webcam", "--source", clip, "--no-window", "--json")
+    frames = [json.loads(line) for line in answer.out.splitlines()]
+    assert [item["frame"] for item in frames] == list(range(len(frames)))
+    keys = {"frame", "t", "label", "name", "confidence", "accepted", "box"}
+    assert all(item.keys() == keys for item in frames)
+    times = [item["t"] for item in frames]
+    assert times == sorted(times)
+    assert times[0] == 0
+    assert times[-1] == pytest.approx(3, abs=0.1)
+    seen = [item["label"] for item in frames if item["label"]]
+    assert len(seen) >= 0.9 * len(frames)
+    third = len(seen) // 3
+    shown = [seen[start : start + third] for start in (0, third, 2 * third)]
+    assert [max(set(part), key=part.count) for part in shown] == ["ب", "س", "و"]
+
+
+def test_webcam_for_people(cli, samples_dir: Path) -> None:
+    answer = cli("webcam", "--source", samples_dir / "photos" / "clip.avi", "--no-window")
+    assert answer.code == 0
+    assert "beh U+0628" in answer.out.splitlines()[5]
+
+
+def test_models_json(cli) -> None:
+    found = {item["name"]: item for item in cli("models", "--json").json}
+    model = found["arabic-letters"]
+    assert model.keys() >= {
+        *("name", "classes", "labels", "bytes", "quantization", "training_data", "figures"),
+    }
+    assert (model["classes"], model["labels"]) == (28, TEXTS)
+    assert model["bytes"] <= 220_000
+    assert all(0.5 < value <= 1 for value in model["figures"].values())
+    assert "arabic-letters: 28 classes" in cli("models").out
+
+
+@pytest.mark.parametrize("what", ["name", "onnx", "keras"])
+def test_inspect_json(what: str, cli, exported: Path) -> None:
+    file = {
+        "name": "arabic-letters",
+        "onnx": exported / "arabic-letters-float32.onnx",
+        "keras": exported / "arabic-letters.keras",
+    }[what]
+    document = cli("inspect", file, "--json").json
+    assert document.keys() == {"file", "bytes", "spec"}
+    assert document["bytes"] == Path(document["file"]).stat().st_size
+    spec = ModelSpec.from_dict(document["spec"])
+    assert list(spec.texts) == TEXTS
+    assert bool(spec.provenance.source_sha256) == (what != "keras")
+
+
+def test_inspect_for_people(cli, exported: Path) -> None:
+    text = cli("inspect", exported / "arabic-letters-int8.onnx").out
+    for part in ("arabic-letters", "28: ا ب", "32x32x1", "onnxruntime>=1.22", "int8"):
+        assert part in text
+
+
+def test_evaluate_json_reports_what_the_model_lacks(cli, letters: Path) -> None:
+    answer = cli("evaluate", "arabic-letters", "--dataset", f"folder:{letters}", "--json")
+    assert answer.code == 0
+    document = answer.json
+    assert document.keys() >= {"accuracy", "correct", "total", "per_class"}
+    assert document["total"] == 10
+    assert document["accuracy"] == document["correct"] / 10
+    assert list(document["per_class"]) == TEXTS
+    assert document["per_class"]["س"]["total"] == 5
+    assert document["per_class"]["ا"]["accuracy"] is None
+    assert document["skipped_classes"] == {"پ": 5}
+    assert answer.err.startswith("note: ")
+    assert "پ (5)" in answer.err
+
+
+def test_evaluate_for_people(cli, letters: Path) -> None:
+    answer = cli("evaluate", "arabic-letters", "--dataset", f"folder:{letters}")
+    assert "of 10, 95 % interval" in answer.out
+    assert "seen" in answer.out
+
+
+def test_evaluate_on_the_test_part_of_real_letters(cli, data_dir: Path) -> None:
+    """By option or by variable: the same."""
+    ask = ("evaluate", "arabic-letters", "--dataset", "ahcd", "--json")
+    by_option, by_variable = cli(*ask, "--data-dir", data_dir), cli(*ask, data=data_dir)
+    assert by_option.json == by_variable.json
+    assert (by_option.json["split"], by_option.json["total"]) == ("test", 3360)
+    assert by_option.json["accuracy"] > 0.97
+
+
+def test_selftest_json(cli, exported: Path) -> None:
+    results = cli("selftest", exported, "--json").json
+    assert [item["file"] for item in results] == [
+        "arabic-letters-float32.onnx",
+        "arabic-letters-int8.onnx",
+    ]
+    for item in results:
+        assert (item["cases"], item["exact_tensors"], item["failures"]) == (28, 28, [])
+
+
+def test_export_json(cli, exported: Path) -> None:
+    """`--json` says what parity.json says."""
+    document = json.loads((exported / "parity.json").read_text(encoding="utf-8"))
+    assert document.keys() == PARITY
+    assert document["passed"] is True
+    assert document["images"]["synthetic"] is True
+    assert "drew itself" in document["images"]["description"]
+    assert all(item.keys() == ARTIFACT for item in document["artifacts"])
+    assert {item["kind"] for item in document["artifacts"]} == {"float32.onnx", "int8.onnx"}
+
+
+def test_verify_json(cli, exported: Path, data_dir: Path) -> None:
+    ask = ("verify", exported, "--dataset", "ahcd", "--split", "test", "--limit", 140, "--json")
+    document = cli(*ask, data=data_dir).json
+    assert document.keys() == PARITY
+    assert document["images"] == {
+        "description": "140 images of ahcd, test",
+        "synthetic": False,
+        "total": 140,
+    }
+    for item in document["artifacts"]:
+        assert item.keys() == ARTIFACT
+        assert item["interval"][0] <= item["accuracy"] <= item["interval"][1] + 1e-9

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hcr_edge.architectures import ARCHITECTURES
+from hcr_edge.augment import Augmentation
+from hcr_edge.errors import RecipeError
+from hcr_edge.recipe import Recipe, load_recipe, shipped_recipes
+
+LEAST = "name: mine\narch: edge-s\n"
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_shipped_recipes_round_trip(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    assert recipe.arch in ARCHITECTURES
+    assert load_recipe(_write(tmp_path, recipe.to_yaml())) == recipe
+
+
+def test_there_is_a_recipe_for_every_architecture() -> None:
+    assert set(shipped_recipes()) == set(ARCHITECTURES)
+
+
+def test_baseline_is_the_published_one() -> None:
+    """El-Sawy, Loey, El-Bakry 2017: Adam, batch 32, 10 epochs, no augmentation."""
+    recipe = load_recipe("ahcd-baseline")
+    assert (recipe.arch, recipe.dataset, recipe.protocol) == ("ahcd-baseline", "ahcd", "official")
+    assert (recipe.batch_size, recipe.epochs, recipe.weight_decay) == (32, 10, 0.0)
+    assert (recipe.augmentation, recipe.schedule, recipe.average) == (None, "plateau", 0.0)
+
+
+def test_what_ships_is_called_as_it_ships() -> None:
+    recipe = load_recipe("edge-s")
+    assert recipe.name == "arabic-letters"
+    assert recipe.augmentation == Augmentation(), "an empty mapping means the usual strengths"
+
+
+def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
+    recipe = Recipe(
+        *("mine", "edge-s", "folder:letters/ب", "writers"),
+        fold=3,
+        epochs=7,
+        learning_rate=0.0025,
+        augmentation=Augmentation(resolution=(32, 40), shear=0.5),
+        seed=11,
+    )
+    again = load_recipe(_write(tmp_path, recipe.to_yaml()))
+    assert again == recipe
+    assert again.augmentation is not None
+    assert isinstance(again.augmentation.resolution, tuple)
+    assert again.to_yaml() == recipe.to_yaml()
+
+
+def test_the_file_is_plain_yaml() -> None:
+    """Others read it without this package."""
+    data = yaml.safe_load(load_recipe("edge-s").to_yaml())
+    assert set(data) == {field.name for field in dataclasses.fields(Recipe)}
+    assert data["augmentation"]["resolution"] == list(Augmentation().resolution)
+
+
+def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
+    path = _write(tmp_path, LEAST + "epochs: 5\nseed: 3\n")
+    recipe = load_recipe(path, epochs=9, seed=0, batch_size=None)
+    assert (recipe.epochs, recipe.seed, recipe.batch_size) == (9, 0, Recipe("a", "b").batch_size)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("epoch: 5", "epoch"),  # a slip
+        ("augmentation: {rotate: 0.1}", "rotate"),
+        ("epochs: 0", "epochs"),
+        ("epochs: -3", "epochs"),
+        ("epochs: ten", "epochs"),
+        ("epochs: 2.5", "epochs"),
+        ("epochs: [5]", "epochs"),
+        ("epochs: true", "epochs"),  # YAML's true counts as 1
+        ("epochs:", "epochs"),  # a value forgotten
+        ("batch_size: 0", "batch_size"),
+        ("batch_size: 1e9", "batch_size"),
+        ("learning_rate: 0", "learning_rate"),
+        ("learning_rate: -0.1", "learning_rate"),
+        ("learning_rate: fast", "learning_rate"),
+        ("learning_rate: .nan", "learning_rate"),
+        ("learning_rate: 1e-3", "learning_rate"),  # YAML 1.1 reads it as text: 1.0e-3 is a number
+        ("schedule: linear", "schedule"),
+        ("schedule: [cosine]", "schedule"),
+        ("protocol: random", "protocol"),
+        ("fold: 5", "fold"),
+        ("fold: -1", "fold"),
+        ("validation_share: 1", "validation_share"),
+        ("average: 1.0", "average"),
+        ("average: .nan", "average"),
+        ("seed: -1", "seed"),
+        ("seed: now", "seed"),
+        ("stop_patience: 0", "stop_patience"),  # would stop before the first epoch
+        ("stop_patience: long", "stop_patience"),
+        ("plateau_patience: 0", "plateau_patience"),
+        ("label_smoothing: 2", "label_smoothing"),
+        ("weight_decay: -1", "weight_decay"),
+        ("weight_decay: some", "weight_decay"),
+        ("augmentation: 3", "augmentation"),
+        ("augmentation: yes", "augmentation"),
+        ("augmentation: [0.1]", "augmentation"),
+        ("augmentation: {rotation: much}", "rotation"),
+        ("augmentation: {resolution: 48}", "resolution"),
+        ("augmentation: {resolution: [96, 48]}", "resolution"),  # the wrong way round
+        ("augmentation: {resolution: [48]}", "resolution"),
+        ("dataset: [ahcd]", "dataset"),
+        ("name: 7", "name"),
+        ("name: ''", "name"),
+        ("name: ../elsewhere", "name"),  # files are called after it
+        ("1: 2", "1"),  # a field that is no word
+    ],
+)
+def test_wrong_field_is_named(line: str, says: str, tmp_path: Path) -> None:
+    least = "".join(row for row in LEAST.splitlines(True) if row[:4] != line[:4])
+    path = _write(tmp_path, f"{least}{line}\n")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert says in caught.value.message
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["name: mine", "arch: edge-s"])
+def test_what_has_no_default_must_be_there(line: str, tmp_path: Path) -> None:
+    missing = "arch" if line.startswith("name") else "name"
+    with pytest.raises(RecipeError, match=missing):
+        load_recipe(_write(tmp_path, line))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no recipe"),
+        ("- name: mine\n", "holds no recipe"),
+        ("just words\n", "holds no recipe"),
+        ("name: [unclosed\n", "is not YAML"),
+        ("name: mine\n\tarch: edge-s\n", "is not YAML"),
+        ("name: !!python/object/apply:os.getcwd []\n", "is not YAML"),  # not executed
+        ("a: &a [*a]\n", ""),
+    ],
+)
+def test_file_that_is_no_recipe(text: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(_write(tmp_path, text))
+    assert says in caught.value.message
+    assert "\n" not in str(caught.value)
+
+
+def test_file_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"name: m\xe9\narch: edge-s\n")  # Latin-1
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(path)
+
+
+def test_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("ahcd-baselin")
+    assert "did you mean ahcd-baseline" in caught.value.allowed
+    with pytest.raises(RecipeError, match="there is no recipe"):
+        load_recipe(tmp_path)  # a folder

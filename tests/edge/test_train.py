@@ -1,0 +1,274 @@
+"""What a training leaves, and of whom it learns. See `test_train_resume.py` for interruptions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import Dataset
+from hcr_edge.errors import DataError, RecipeError
+from hcr_edge.labels import ARABIC_LETTERS
+from hcr_edge.recipe import FOLDS, Recipe, load_recipe
+from hcr_edge.train import InkBatches, fit_temperature, scores, split_dataset, tensors, train
+from hcr_export.keras_file import load_keras
+from hcr_runtime import ModelSpec
+
+SPEC = ModelSpec("letters", ARABIC_LETTERS, output="logits")
+
+
+def _history(run: Path) -> list[dict[str, float]]:
+    with (run / "history.csv").open(newline="", encoding="utf-8") as stream:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+
+
+def test_run_folder_holds_everything_and_nothing_else(base_run) -> None:
+    assert {item.name for item in base_run.path.iterdir()} == {
+        "recipe.yaml",
+        "environment.json",
+        "history.csv",
+        "curves.png",
+        "model.keras",
+        "result.json",
+        "state.json",
+        "classification_report.txt",
+        "classification_report.json",
+        "confusion.csv",
+        "confusion.png",
+    }
+
+
+def test_what_was_run_can_be_run_again(base_run) -> None:
+    assert load_recipe(base_run.path / "recipe.yaml") == load_recipe("ahcd-baseline", epochs=2)
+    environment = json.loads((base_run.path / "environment.json").read_text(encoding="utf-8"))
+    assert environment["backend"] == "tensorflow"
+    assert environment["libraries"].keys() >= {"keras", "tensorflow", "numpy"}
+    assert str(base_run.path.parent) not in json.dumps(environment)
+
+
+def test_history_has_a_row_an_epoch_and_the_watcher_was_told(base_run) -> None:
+    rows = _history(base_run.path)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["loss"] < rows[0]["loss"]
+    assert [row["val_accuracy"] for row in rows] == [
+        told.val_accuracy for told in base_run.told.epochs
+    ]
+    steps = 1400 // 32
+    assert base_run.told.steps == [(e, s, steps) for e in (1, 2) for s in range(1, steps + 1)]
+    assert base_run.told.bests[0]
+
+
+def test_it_learns_and_says_how_well(base_run) -> None:
+    result = base_run.result
+    assert result == json.loads((base_run.path / "result.json").read_text(encoding="utf-8"))
+    best = max(_history(base_run.path), key=lambda row: row["val_accuracy"])
+    assert (result["best_epoch"], result["validation"]["accuracy"]) == (
+        *(best["epoch"], best["val_accuracy"]),
+    )
+    test = result["test"]
+    assert (test["split"], test["total"]) == ("test", 3360)
+    assert test["accuracy"] == test["correct"] / 3360
+    assert test["interval"][0] < test["accuracy"] < test["interval"][1]
+    assert test["accuracy"] > 0.4  # 1 in 28 would be chance
+
+
+def test_the_model_is_the_best_by_validation_and_describes_itself(
+    base_run, ahcd: Callable[[str], Dataset], data_dir: Path
+) -> None:
+    source = load_keras(base_run.path / "model.keras")
+    _, validation, _ = split_dataset(load_recipe("ahcd-baseline"), data_dir)
+    inputs = tensors(validation, source.spec)
+    answers = scores(source.model, inputs, source.spec).argmax(axis=1)
+    accuracy = float((answers == validation.labels).mean())
+    assert accuracy == pytest.approx(base_run.result["validation"]["accuracy"], abs=1e-6)
+    assert len(validation) == base_run.result["validation"]["total"]
+    assert source.spec.name == "ahcd-baseline"
+    assert source.spec.output == "softmax"
+    assert source.spec.texts == tuple(label.text for label in ARABIC_LETTERS)
+    provenance = source.spec.provenance
+    assert provenance.architecture == "ahcd-baseline"
+    assert "ahcd" in provenance.training_data
+    assert "1400 images" in provenance.training_data
+    assert provenance.data_licence == "no licence stated by the publisher"
+    assert set(provenance.figures.values()) == {
+        base_run.result["test"]["accuracy"],
+        base_run.result["validation"]["accuracy"],
+    }
+    # Temperature was fitted on the validation images: no other one near it does better.
+    fitted = source.spec.temperature
+    raw = replace(source.spec, temperature=1.0)
+    assert fitted == fit_temperature(source.model, inputs, validation.labels, raw)
+
+
+@pytest.mark.parametrize("fold", [None, *range(FOLDS)])
+def test_no_writer_is_on_both_sides(
+    fold: int | None, ahcd: Callable[[str], Dataset], few_writers: list[str]
+) -> None:
+    """Neither in training and validation, nor, by protocol writers, in the test part."""
+    who = {
+        image.ctypes.data: int(writer)
+        for split in ("train", "test")
+        for image, writer in zip(ahcd(split).images, ahcd(split).writers, strict=True)
+    }
+    protocol: dict[str, Any] = {} if fold is None else {"protocol": "writers", "fold": fold}
+    recipe = load_recipe("edge-s", **protocol)
+    training, validation, test = split_dataset(recipe, None)
+    parts = [{who[image.ctypes.data] for image in part.images} for part in (training, validation)]
+    assert len(parts[0]) + len(parts[1]) == (60 if fold is None else 48)
+    assert not parts[0] & parts[1]
+    # One writer in so many, beginning with the second.
+    assert len(parts[1]) == len(range(1, len(parts[0] | parts[1]), recipe.validation_share))
+    if fold is not None:
+        held_out = {who[image.ctypes.data] for image in test.images}
+        assert len(held_out) == 12
+        assert not held_out & (parts[0] | parts[1])
+        assert len(training) + len(validation) + len(test) == 2 * 60 * 28
+    # Every letter can be validated.
+    assert set(validation.labels) == set(test.labels) == set(range(28))
+
+
+def test_test_part_is_loaded_once_after_the_last_epoch(
+    few_writers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcr_edge.train.report.write_reports", lambda *_: None)
+
+    class Watcher:
+        def step(self, *_: object) -> None:
+            pass
+
+        def epoch(self, *_: object) -> None:
+            few_writers.append("epoch")
+
+    def told(model: Any, inputs: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+        few_writers.append(f"scored {len(inputs)}")
+        return scores(model, inputs, spec)
+
+    monkeypatch.setattr("hcr_edge.train.scores", told)
+    train(load_recipe("ahcd-baseline", epochs=2, limit=64), tmp_path, watcher=Watcher())
+    assert few_writers == ["train", "test", "epoch", "epoch", "scored 280"]
+
+
+def test_plateau_lowers_the_rate_then_training_stops_early(
+    few_writers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate of nothing validation never improves after the first epoch."""
+    monkeypatch.setattr("hcr_edge.train.report.write_reports", lambda *_: None)
+    recipe = replace(
+        load_recipe("ahcd-baseline"),
+        epochs=9,
+        learning_rate=1e-12,
+        plateau_patience=1,
+        stop_patience=3,
+        limit=64,
+    )
+    result = train(recipe, tmp_path)
+    rates = [row["learning_rate"] for row in _history(tmp_path)]
+    assert rates == pytest.approx([1e-12, 1e-12, 1e-12 / 3, 1e-12 / 9], rel=1e-5, abs=0)
+    assert (result["epochs"], result["best_epoch"]) == (4, 4), "of equal epochs the last is kept"
+
+
+def test_cosine_ends_at_two_per_cent(
+    few_writers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hcr_edge.train.report.write_reports", lambda *_: None)
+    recipe = replace(load_recipe("ahcd-baseline"), schedule="cosine", epochs=4, limit=128)
+    train(recipe, tmp_path)
+    rates = [row["learning_rate"] for row in _history(tmp_path)]
+    assert rates[0] == pytest.approx(1e-3, rel=1e-3), "reached after the first epoch"
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.02 * 1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("m", "no-such-network"),
+        Recipe("m", "edge-s", dataset="no-such-set"),
+    ],
+)
+def test_a_bad_recipe_leaves_no_folder(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises((RecipeError, DataError), match="no-such"):
+        train(recipe, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_test_part_is_found_before_training(samples_dir: Path, tmp_path: Path) -> None:
+    """Not after hours of it."""
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "train").symlink_to(samples_dir / "arabic-letters" / "test")
+    recipe = load_recipe("ahcd-baseline", dataset=f"folder:{tmp_path / 'letters'}", epochs=1)
+    with pytest.raises(DataError, match="no split 'test'"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("output", ["logits", "softmax"])
+@pytest.mark.parametrize("truth", [0.5, 1.0, 2.5])
+def test_temperature_finds_how_overconfident_a_network_is(output: str, truth: float) -> None:
+    """Labels drawn by the very probabilities that the right temperature gives."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (4000, 28)).astype(np.float32)
+    chances = _softmax(logits / truth)
+    labels = np.array([rng.choice(28, p=row) for row in chances])
+    given = logits if output == "logits" else _softmax(logits).astype(np.float32)
+    model = SimpleNamespace(predict=lambda *_, **__: given)
+    found = fit_temperature(model, given, labels, replace(SPEC, output=output))
+    assert found == pytest.approx(truth, rel=0.08)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture
+def letters(ahcd: Callable[[str], Dataset]) -> Dataset:
+    return ahcd("test").limit(100)
+
+
+@pytest.mark.parametrize("augmentation", [None, Augmentation()])
+def test_order_depends_on_seed_and_epoch_alone(
+    augmentation: Augmentation | None, letters: Dataset
+) -> None:
+    recipe = Recipe("m", "edge-s", batch_size=32, augmentation=augmentation, seed=1)
+    first, second = InkBatches(letters, SPEC, recipe), InkBatches(letters, SPEC, recipe)
+    other = InkBatches(letters, SPEC, replace(recipe, seed=2))
+    for batches in (first, second, other):
+        batches.start_epoch(3)
+    # Asked in another order, as by several workers.
+    ahead = [first[index] for index in (0, 1, 2)]
+    behind = [second[index] for index in (2, 1, 0)][::-1]
+    for (x, y), (again_x, again_y) in zip(ahead, behind, strict=True):
+        np.testing.assert_array_equal(x, again_x)
+        np.testing.assert_array_equal(y, again_y)
+    assert (other[0][0] != ahead[0][0]).any()
+    second.start_epoch(4)
+    assert (second[0][0] != ahead[0][0]).any()
+
+
+def test_batches_hold_every_image_once_as_a_device_sees_it(letters: Dataset) -> None:
+    """There is one preprocessing: without augmentation, training tensors are the device's."""
+    batches = InkBatches(letters, SPEC, Recipe("m", "edge-s", batch_size=25))
+    assert len(batches) == 4
+    rows = np.concatenate([batches[index][0] for index in range(4)])
+    assert rows.shape == (100, 32, 32, 1)
+    expected = {row.tobytes() for row in tensors(letters, SPEC)}
+    assert {row.tobytes() for row in rows} == expected
+    labels = np.concatenate([batches[index][1] for index in range(4)])
+    assert labels.sum(axis=0).tolist() == np.bincount(letters.labels, minlength=28).tolist()
+
+
+def test_blank_images_are_left_out(letters: Dataset) -> None:
+    blank = replace(letters, images=[np.zeros((32, 32), np.uint8), *letters.images[1:]])
+    batches = InkBatches(blank, SPEC, Recipe("m", "edge-s", batch_size=1000))
+    assert len(batches) == 1, "a batch is never larger than the set"
+    assert batches[0][0].shape[0] == 99

@@ -1,0 +1,233 @@
+"""An interrupted training goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hcr_edge.architectures import ARCHITECTURES, Architecture
+from hcr_edge.augment import Augmentation
+from hcr_edge.errors import RecipeError
+from hcr_edge.recipe import Recipe
+from hcr_edge.train import train
+from hcr_export._keras import keras
+from hcr_export.keras_file import load_keras, save_keras
+
+LIMIT = 192
+PLAIN = Recipe("plain", "tiny", epochs=2, batch_size=64, learning_rate=0.004, limit=LIMIT, seed=5)
+AVERAGED = replace(PLAIN, name="averaged", average=0.9)
+DROPPING = replace(PLAIN, name="dropping", arch="tiny-dropout")
+# Everything that has a memory.
+ALL = replace(
+    DROPPING,
+    name="all",
+    schedule="cosine",
+    weight_decay=0.02,
+    average=0.9,
+    augmentation=Augmentation(),
+)
+# Validation stays as it is: the rate falls after the second epoch.
+PLATEAU = replace(PLAIN, name="plateau", epochs=3, learning_rate=1e-9, plateau_patience=1)
+
+
+def _tiny(dropout: float) -> Architecture:
+    """Quick to build, with batch statistics to keep."""
+
+    def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
+        image = keras.Input(shape)
+        x = keras.layers.Conv2D(8, 5, strides=4, use_bias=False)(image)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Dropout(dropout)(keras.layers.Flatten()(x))
+        return keras.Model(image, keras.layers.Dense(classes)(x))
+
+    return Architecture("tiny", "logits", "for the tests", build)
+
+
+class Interrupting:
+    """A watcher during which the user presses Ctrl-C."""
+
+    def __init__(self, epoch: int | None = None, step: tuple[int, int] | None = None) -> None:
+        self.at_epoch, self.at_step = epoch, step
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        if (epoch, step) == self.at_step:
+            raise KeyboardInterrupt
+
+    def epoch(self, row: Any, best: bool) -> None:
+        if row.epoch == self.at_epoch:
+            raise KeyboardInterrupt
+
+
+def _history(run: Path) -> list[dict[str, float]]:
+    with (run / "history.csv").open(newline="", encoding="utf-8") as stream:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+
+
+@pytest.fixture(autouse=True)
+def _quick(few_writers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", _tiny(0.0))
+    monkeypatch.setitem(ARCHITECTURES, "tiny-dropout", _tiny(0.4))
+    monkeypatch.setattr("hcr_edge.train.report.write_reports", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folders by name, each filled by the first test that needs it."""
+    return tmp_path_factory.mktemp("uninterrupted")
+
+
+def _whole_run(recipe: Recipe, uninterrupted: Path) -> Path:
+    out = uninterrupted / recipe.name
+    if not out.exists():
+        train(recipe, out)
+    return out
+
+
+def _assert_same_run(first: Path, second: Path) -> None:
+    before, after = _history(first), _history(second)
+    assert [row["epoch"] for row in after] == [row["epoch"] for row in before]
+    for one, other in zip(before, after, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
+    models = [load_keras(run / "model.keras") for run in (first, second)]
+    for one, other in zip(*(file.model.get_weights() for file in models), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert models[0].spec.temperature == pytest.approx(models[1].spec.temperature, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "watcher"),
+    [
+        (PLAIN, Interrupting(epoch=1)),
+        (PLAIN, Interrupting(step=(1, 2))),  # before anything was kept
+        (AVERAGED, Interrupting(epoch=1)),  # the moving average of the weights
+        (DROPPING, Interrupting(epoch=1)),  # the random numbers of dropout
+        (ALL, Interrupting(step=(2, 2))),  # in the middle of an epoch
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_resumed_run_is_the_uninterrupted_one(
+    recipe: Recipe, watcher: Interrupting, uninterrupted: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, watcher=watcher)
+    assert not (tmp_path / "result.json").exists()
+    train(recipe, tmp_path, resume=True)
+    _assert_same_run(_whole_run(recipe, uninterrupted), tmp_path)
+    assert not list(tmp_path.glob("epoch-*"))
+
+
+def test_a_lowered_rate_stays_lowered(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(PLATEAU, tmp_path, watcher=Interrupting(epoch=2))
+    train(PLATEAU, tmp_path, resume=True)
+    rates = [row["learning_rate"] for row in _history(tmp_path)]
+    assert rates == pytest.approx([1e-9, 1e-9, 1e-9 / 3], rel=1e-5, abs=0)
+
+
+def test_interrupted_while_the_best_is_written(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch is not closed then: it is run again, and stands in the history once."""
+    calls: list[object] = []
+
+    def save(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        save_keras(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hcr_edge.train.save_keras", save)
+        with pytest.raises(KeyboardInterrupt):
+            train(PLAIN, tmp_path)
+    train(PLAIN, tmp_path, resume=True)
+    _assert_same_run(_whole_run(PLAIN, uninterrupted), tmp_path)
+
+
+@pytest.fixture
+def interrupted(uninterrupted: Path, tmp_path: Path) -> Path:
+    """A copy of a run that was interrupted after its first epoch."""
+    kept = uninterrupted / "interrupted"
+    if not kept.exists():
+        with pytest.raises(KeyboardInterrupt):
+            train(ALL, kept, watcher=Interrupting(epoch=1))
+    return Path(shutil.copytree(kept, tmp_path / "run"))
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(item.relative_to(folder)): item.read_bytes()
+        for item in folder.rglob("*")
+        if item.is_file()
+    }
+
+
+def test_another_recipe_is_refused(interrupted: Path) -> None:
+    before = _files(interrupted)
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(replace(ALL, learning_rate=0.003), interrupted, resume=True)
+    assert _files(interrupted) == before
+
+
+def test_a_finished_run_is_not_run_again(uninterrupted: Path) -> None:
+    """The same command twice, as in a Makefile: it answers what is there."""
+    out = _whole_run(PLAIN, uninterrupted)
+    before = _files(out)
+    result = train(PLAIN, out, resume=True)
+    assert result == json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert _files(out) == before
+
+
+def test_a_run_is_not_begun_over_another(interrupted: Path) -> None:
+    before = _files(interrupted)
+    with pytest.raises(RecipeError, match="exists"):
+        train(PLAIN, interrupted)
+    assert _files(interrupted) == before
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(RecipeError, match="no run folder"):
+        train(PLAIN, tmp_path, overwrite=True)
+    assert list(_files(tmp_path)) == ["thesis.txt"]
+
+
+def test_a_new_run_in_an_old_folder_starts_afresh(interrupted: Path) -> None:
+    """With another recipe, and without a trace of the old history."""
+    result = train(replace(PLAIN, epochs=1), interrupted, overwrite=True)
+    assert result["name"] == "plain"
+    assert len(_history(interrupted)) == 1
+    assert load_keras(interrupted / "model.keras").spec.name == "plain"
+    assert not list(interrupted.glob("epoch-*"))
+
+
+def test_nothing_of_the_old_run_stands_beside_the_new_recipe(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(_whole_run(PLAIN, uninterrupted), tmp_path / "run")
+    other = replace(AVERAGED, seed=6)
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tmp_path / "run", overwrite=True, watcher=Interrupting(step=(1, 1)))
+    assert not (tmp_path / "run" / "model.keras").exists()
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+@pytest.mark.parametrize("name", ["state.json", "last.keras", "average.npz"])
+def test_what_resuming_needs_is_damaged(name: str, interrupted: Path) -> None:
+    (kept,) = interrupted.glob(f"epoch-*/{name}")
+    kept.write_bytes(kept.read_bytes()[:20])
+    with pytest.raises(RecipeError, match=name):
+        train(ALL, interrupted, resume=True)
+
+
+def test_more_images_than_the_run_began_with(interrupted: Path) -> None:
+    """The number of images is as much part of a run as its rate."""
+    with pytest.raises(RecipeError):
+        train(replace(ALL, limit=2 * LIMIT), interrupted, resume=True)

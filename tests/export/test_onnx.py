@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from hcr_runtime import ModelSpec
+from hcr_runtime.carrier import SPEC_KEY
+
+FILES = ["tiny-float32.onnx", "tiny-int8.onnx"]
+
+
+@pytest.fixture(params=FILES)
+def path(request: pytest.FixtureRequest, bundle) -> Path:
+    return bundle.path / request.param
+
+
+def test_is_valid_and_says_who_made_it(path: Path) -> None:
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.producer_name == "hcr-edge"
+    # tf2onnx refuses 19 and newer; below 13 there is no quantization per channel.
+    assert [item.version for item in model.opset_import if item.domain in ("", "ai.onnx")] == [17]
+
+
+def test_tensors_keep_their_names_and_a_free_batch(path: Path, bundle) -> None:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (image,), (logits,) = session.get_inputs(), session.get_outputs()
+    assert (image.name, image.shape, image.type) == (
+        *("image", ["batch", 32, 32, 1], "tensor(float)"),
+    )
+    assert (logits.name, logits.shape) == ("logits", ["batch", 28])
+    tensors = np.random.default_rng(1).random((3, 32, 32, 1), np.float32)
+    together = session.run(None, {"image": tensors})[0]
+    alone = [session.run(None, {"image": tensor[None]})[0] for tensor in tensors]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+
+
+def test_carries_one_description(path: Path) -> None:
+    entries = {item.key: item.value for item in onnx.load(path).metadata_props}
+    assert entries.keys() == {SPEC_KEY}
+    assert ModelSpec.from_json(entries[SPEC_KEY]).name == "tiny"
+
+
+def _of_type(model: onnx.ModelProto, op: str) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == op]
+
+
+def test_int8_is_u8s8_per_channel(bundle) -> None:
+    """S8S8 runs slower than float32 on x86-64, and differs on arm64."""
+    model = onnx.load(bundle.path / "tiny-int8.onnx")
+    values = {item.name: item for item in model.graph.initializer}
+    activations = [values[node.input[2]] for node in _of_type(model, "QuantizeLinear")]
+    assert activations
+    assert {item.data_type for item in activations} == {TensorProto.UINT8}
+    producers = {node.output[0]: node for node in model.graph.node}
+    convolutions = _of_type(model, "Conv")
+    assert len(convolutions) == 2
+    for node in convolutions:
+        weights = producers[node.input[1]]
+        assert weights.op_type == "DequantizeLinear"
+        assert values[weights.input[0]].data_type == TensorProto.INT8
+        channels = values[weights.input[0]].dims[0]
+        assert list(values[weights.input[1]].dims) == [channels], "a scale for each channel"
+
+
+def test_int8_has_no_batch_normalisation_left(bundle) -> None:
+    assert not _of_type(onnx.load(bundle.path / "tiny-int8.onnx"), "BatchNormalization")
