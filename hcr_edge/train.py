@@ -351,7 +351,7 @@ class _Run:
     def _seed_dropout(self, epoch: int) -> None:
         """Make an epoch's dropout depend on the seed alone: a file does not keep its counter."""
         for number, layer in enumerate(self.model.layers):
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
                 layer.seed_generator.state.assign([self.recipe.seed + 1000 * number, 10**6 * epoch])
 
     def _callbacks(self, epoch: int) -> list[Any]:
