@@ -14,9 +14,9 @@ import platform
 import shutil
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,42 @@ from hcr_edge.report import REPORTS
 from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 
-if TYPE_CHECKING:
-    from hcr_edge.train import EpochRow, State
-
 _AGAIN = "train again with --overwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One line of ``history.csv``."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+@dataclass(slots=True)
+class State:
+    """What a resumed run must know, beside the weights.
+
+    Attributes:
+        epoch: Epochs done.
+        best_accuracy: The best validation accuracy.
+        best_epoch: The last epoch that reached it.
+        improved_epoch: The first epoch that reached it.
+        plateau_epoch: When the learning rate was last lowered.
+        learning_rate: The present one (schedule ``plateau``).
+        averaged_steps: Steps that the moving average has seen.
+    """
+
+    epoch: int = 0
+    best_accuracy: float = -1.0
+    best_epoch: int = 0
+    improved_epoch: int = 0
+    plateau_epoch: int = 0
+    learning_rate: float = 0.0
+    averaged_steps: int = 0
 
 
 class RunFolder:
@@ -72,8 +104,6 @@ class RunFolder:
         Raises:
             RecipeError: The folder cannot be written, or what it holds is damaged.
         """
-        from hcr_edge.train import State
-
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             last = self._last()

@@ -6,7 +6,7 @@ What the run folder holds is in `run_folder.py`.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from hcr_edge.architectures import find_architecture
 from hcr_edge.augment import Augmentation
 from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset
 from hcr_edge.recipe import FOLDS, Recipe
-from hcr_edge.run_folder import RunFolder
+from hcr_edge.run_folder import EpochRow, RunFolder, State
 from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
@@ -39,41 +39,6 @@ class Watcher(Protocol):
 
     def epoch(self, row: EpochRow, best: bool) -> None:
         """One epoch is done; `best`: the best so far by validation accuracy."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRow:
-    """One line of ``history.csv``."""
-
-    epoch: int
-    learning_rate: float
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-
-
-@dataclass(slots=True)
-class State:
-    """What a resumed run must know, beside the weights.
-
-    Attributes:
-        epoch: Epochs done.
-        best_accuracy: The best validation accuracy.
-        best_epoch: The last epoch that reached it.
-        improved_epoch: The first epoch that reached it.
-        plateau_epoch: When the learning rate was last lowered.
-        learning_rate: The present one (schedule ``plateau``).
-        averaged_steps: Steps that the moving average has seen.
-    """
-
-    epoch: int = 0
-    best_accuracy: float = -1.0
-    best_epoch: int = 0
-    improved_epoch: int = 0
-    plateau_epoch: int = 0
-    learning_rate: float = 0.0
-    averaged_steps: int = 0
 
 
 def train(

@@ -20,7 +20,7 @@ from hcr_edge.recipe import FOLDS, Recipe, load_recipe
 from hcr_runtime import HcrError
 
 if TYPE_CHECKING:
-    from hcr_edge.train import EpochRow
+    from hcr_edge.run_folder import EpochRow
     from hcr_export.artifacts import Limits
     from hcr_export.parity import ParityReport
 

@@ -21,7 +21,8 @@ import pytest
 from hcr_edge.cli import main
 from hcr_edge.datasets import Dataset, join, load_dataset
 from hcr_edge.recipe import load_recipe
-from hcr_edge.train import EpochRow, train
+from hcr_edge.run_folder import EpochRow
+from hcr_edge.train import train
 
 LIMIT = 1400
 
