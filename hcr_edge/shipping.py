@@ -18,7 +18,7 @@ import hcr_runtime.models
 from hcr_edge.datasets import load_samples
 from hcr_edge.errors import RecipeError
 from hcr_edge.proof_images import calibration_images, parity_images
-from hcr_edge.recipe import load_recipe
+from hcr_edge.recipe import FOLDS, load_recipe
 from hcr_export.artifacts import choose
 from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import load_keras, save_keras
@@ -73,7 +73,7 @@ def _without_split(run: Path) -> str:
 
 
 def _with_crossval(spec: ModelSpec, summary: dict[str, float]) -> ModelSpec:
-    what = f"{summary['dataset']} unseen writers ({summary['folds']} folds of all its writers)"
+    what = f"{summary['dataset']} unseen writers ({summary['folds']} of {FOLDS} folds)"
     figures = {**spec.provenance.figures, what: summary["accuracy"]}
     return replace(spec, provenance=replace(spec.provenance, figures=figures))
 

@@ -83,7 +83,8 @@ def extract_ink(gray: GrayImage) -> GrayImage:
     ink = lift_ink(gray)
     threshold, mask = cv2.threshold(ink, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     level = cv2.mean(ink, mask)[0]
-    noise = cv2.mean(ink, cv2.bitwise_not(mask))[0]
+    inked, pixels = cv2.countNonZero(mask), ink.size
+    noise = (cv2.mean(ink)[0] * pixels - level * inked) / max(pixels - inked, 1)
     if level < max(MIN_CONTRAST, min(NOISE_RATIO * noise, CLEAR_CONTRAST)):
         return np.zeros_like(ink)
     floor = 0.35 * threshold
@@ -203,22 +204,24 @@ def _glyph_box(mask: GrayImage, stroke: float) -> tuple[int, int, int, int]:
     """
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
     parts = stats[1:]
-    if len(parts) == 1:
-        left, top, width, height = parts[0, :4].tolist()
-        return left, top, left + width, top + height
-    size, area = parts[:, 2:4], parts[:, cv2.CC_STAT_AREA]
-    low = parts[:, :2]
-    high = low + size
-    main = area >= min(MAIN_SHARE * area.sum(), area.max())
-    main_low, main_high = low[main].min(axis=0), high[main].max(axis=0)
-    reach = DOT_REACH * (main_high - main_low).max()
-    near = ((low < main_high + reach) & (high > main_low - reach)).all(axis=1)
-    # What is cut by the image's edge is a neighbour's, or a line's, unless it is as thick as ink.
-    cut = (low == 0).any(axis=1) | (high == mask.shape[::-1]).any(axis=1)
-    thick = size.min(axis=1) >= 0.75 * stroke
-    keep = main | (near & (area >= (0.3 * stroke) ** 2) & (~cut | thick))
-    left, top = low[keep].min(axis=0).tolist()
-    right, bottom = high[keep].max(axis=0).tolist()
+    area = parts[:, cv2.CC_STAT_AREA]
+    least = min(MAIN_SHARE * int(area.sum()), int(area.max()))
+    low, high = parts[:, :2], parts[:, :2] + parts[:, 2:4]
+    main = area >= least
+    left, top = low[main].min(axis=0).tolist()
+    right, bottom = high[main].max(axis=0).tolist()
+    if main.all():
+        return left, top, right, bottom
+    reach = DOT_REACH * max(right - left, bottom - top)
+    bounds = left - reach, top - reach, right + reach, bottom + reach
+    dots = parts[~main & (area >= (0.3 * stroke) ** 2)]
+    for x, y, width, height, _ in dots.tolist():
+        near = x < bounds[2] and y < bounds[3] and x + width > bounds[0] and y + height > bounds[1]
+        # What is cut by the image's edge is a neighbour's, or a line's, unless as thick as ink.
+        cut = x == 0 or y == 0 or x + width == mask.shape[1] or y + height == mask.shape[0]
+        if near and not (cut and min(width, height) < 0.75 * stroke):
+            left, top = min(left, x), min(top, y)
+            right, bottom = max(right, x + width), max(bottom, y + height)
     return left, top, right, bottom
 
 
