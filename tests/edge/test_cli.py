@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -218,8 +219,9 @@ def test_export_json(cli, exported: Path) -> None:
     assert {item["kind"] for item in document["artifacts"]} == {"float32.onnx", "int8.onnx"}
 
 
-def test_verify_json(cli, exported: Path, data_dir: Path) -> None:
-    ask = ("verify", exported, "--dataset", "ahcd", "--split", "test", "--limit", 140, "--json")
+def test_verify_json(cli, exported: Path, data_dir: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(exported, tmp_path / "bundle")
+    ask = ("verify", bundle, "--dataset", "ahcd", "--split", "test", "--limit", 140, "--json")
     document = cli(*ask, data=data_dir).json
     assert document.keys() == PARITY
     assert document["images"] == {
@@ -230,3 +232,15 @@ def test_verify_json(cli, exported: Path, data_dir: Path) -> None:
     for item in document["artifacts"]:
         assert item.keys() == ARTIFACT
         assert item["interval"][0] <= item["accuracy"] <= item["interval"][1] + 1e-9
+
+
+def test_drawn_images_do_not_replace_a_report_on_real_ones(
+    cli, exported: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(exported, tmp_path / "bundle")
+    assert cli("verify", bundle, "--limit", 140, data=data_dir).code == 0
+    before = (bundle / "parity.json").read_bytes()
+    answer = cli("verify", bundle, "--json")
+    assert answer.json["images"]["synthetic"] is True
+    assert (bundle / "parity.json").read_bytes() == before
+    assert cli("verify", bundle).code == 0, "the bundle is still whole"

@@ -130,7 +130,9 @@ def test_camera_is_opened_by_its_number_and_timed_by_the_wall_clock(
     fake.rate = 1000.0
     clock = iter([5.0, 5.25, 5.5, 6.75])
     monkeypatch.setattr(hcr_runtime.camera.time, "monotonic", lambda: next(clock))
-    read = list(frames("2"))
+    read = []
+    with pytest.raises(CameraError, match="camera 2 stopped after 3 frames"):
+        read.extend(frame for frame in frames("2"))
     assert fake.made[0].source == 2
     assert [(frame.index, frame.seconds) for frame in read] == [(0, 0.25), (1, 0.5), (2, 1.75)]
 

@@ -42,7 +42,7 @@ labels = st.lists(
 ).map(tuple)
 specs = st.builds(
     ModelSpec,
-    name=st.text(min_size=1, max_size=12),
+    name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,11}", fullmatch=True),
     labels=labels,
     input=st.integers(8, 1024).map(lambda side: InputSpec(side, side)),
     preprocess=st.builds(
