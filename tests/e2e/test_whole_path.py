@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from hcr_runtime import Classifier
 from tests.e2e.conftest import REPOSITORY, Command
 
 PHOTOS = sorted((REPOSITORY / "samples" / "photos").glob("*.jpg"))
@@ -99,3 +101,15 @@ def test_webcam_reads_a_clip_without_a_window(hcr_edge: Command) -> None:
     names = [frame["name"] for frame in frames]
     assert list(dict.fromkeys(name for name in names if name)) == ["beh", "seen", "waw"]
     assert all(len(frame["box"]) == 4 for frame in frames if frame["label"])
+
+
+@pytest.mark.parametrize("kind", ["int8.onnx", "int8.tflite"])
+def test_threads_share_a_classifier(demo_bundle: Path, kind: str) -> None:
+    classifier = Classifier.load(demo_bundle / f"arabic-letters-{kind}")
+    expected = [classifier.scores([photo]).tobytes() for photo in PHOTOS]
+
+    def read(_: int) -> list[bytes]:
+        return [classifier.scores([photo]).tobytes() for photo in PHOTOS]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(answer == expected for answer in pool.map(read, range(40)))
