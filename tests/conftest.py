@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,3 +26,18 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"HCR_EDGE_DATA names {where}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], dict[str, str]]:
+    """Return a function: every path below a folder, with the checksum of what it holds."""
+
+    def read(folder: Path) -> dict[str, str]:
+        return {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else "folder"
+            for path in sorted(folder.rglob("*"))
+        }
+
+    return read

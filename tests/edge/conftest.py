@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -157,18 +156,3 @@ def few_writers(
 
     monkeypatch.setattr("hcr_edge.train.load_dataset", load)
     return asked
-
-
-@pytest.fixture(scope="session")
-def tree() -> Callable[[Path], dict[str, str]]:
-    """A function: every path below a folder, with the checksum of what it holds."""
-
-    def read(folder: Path) -> dict[str, str]:
-        return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            if path.is_file()
-            else "folder"
-            for path in sorted(folder.rglob("*"))
-        }
-
-    return read

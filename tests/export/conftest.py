@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,21 +98,6 @@ def bundle(
         source, out, calibration=calibration, images=drawn, golden=drawn.images[::6]
     )
     return Bundle(out, source, report)
-
-
-@pytest.fixture(scope="session")
-def tree():
-    """A function: every path below a folder, with the checksum of what it holds."""
-
-    def read(folder: Path) -> dict[str, str]:
-        return {
-            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            if path.is_file()
-            else "folder"
-            for path in sorted(folder.rglob("*"))
-        }
-
-    return read
 
 
 def _read(split: Path, spec: ModelSpec, each: int, description: str) -> LabelledImages:
