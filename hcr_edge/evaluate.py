@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Evaluation:
         label_set: The classes.
         confusion: int64 of shape (classes, classes): true by predicted.
         skipped: Classes that the model does not have, and how many images each holds.
+        origins: Right answers and images of each of several joined sets, by name.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Evaluation:
     label_set: tuple[Label, ...]
     confusion: NDArray[np.int64]
     skipped: Mapping[str, int]
+    origins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def correct(self) -> int:
@@ -93,6 +95,11 @@ class Evaluation:
                 for true, predicted, count in self.confused()
             ],
             "skipped_classes": dict(self.skipped),
+            "origins": {
+                name: {"correct": correct, "total": total, "accuracy": correct / total}
+                for name, (correct, total) in self.origins.items()
+                if total
+            },
         }
 
 
@@ -142,6 +149,7 @@ def evaluate(
     data = match_labels(data, model.spec)
     classes = len(model.spec.labels)
     confusion = np.zeros((classes, classes), np.int64)
+    right = np.zeros(len(data), bool)
     for start in range(0, len(data), CHUNK):
         stop = min(start + CHUNK, len(data))
         images = [data.encoded(i) for i in range(start, stop)]
@@ -150,7 +158,9 @@ def evaluate(
         except ImageError:
             data.blame(range(start, stop))
             raise
-        np.add.at(confusion, (data.labels[start:stop], scores.argmax(axis=1)), 1)
+        answers = scores.argmax(axis=1)
+        np.add.at(confusion, (data.labels[start:stop], answers), 1)
+        right[start:stop] = answers == data.labels[start:stop]
         progress(stop)
     return Evaluation(
         model=model.path.name,
@@ -160,4 +170,10 @@ def evaluate(
         label_set=model.spec.labels,
         confusion=confusion,
         skipped=data.skipped,
+        origins={}
+        if data.origin is None
+        else {
+            name: (int(right[data.origin == i].sum()), int((data.origin == i).sum()))
+            for i, name in enumerate(data.origins)
+        },
     )

@@ -19,7 +19,8 @@ def calibration_images(name: str, data_dir: Path | None, spec: ModelSpec) -> Cal
     Raises:
         DataError: The data set is missing, or has none of the model's classes.
     """
-    split = {"ahcd": "train", "samples": "calibration"}.get(name)
+    own = name.startswith(("folder:", "csv:", "npz:"))
+    split = "calibration" if name == "samples" else None if own else "train"
     data = _load(name, split, data_dir, spec).limit(CALIBRATION_IMAGES)
     data.blame(range(len(data)))
     return CalibrationImages(_describe(data), [data.encoded(i) for i in range(len(data))])
@@ -52,8 +53,7 @@ def _load(name: str, split: str | None, data_dir: Path | None, spec: ModelSpec) 
 
 
 def _describe(data: Dataset) -> str:
-    """Which images these are, for a report; a folder without its path on this machine."""
+    """Which images these are, for a report."""
     if data.name == "samples":
         return f"{len(data)} images that the project drew itself (samples, {data.split})"
-    name = f"folder {Path(data.name).name}" if data.name.startswith("folder:") else data.name
-    return f"{len(data)} images of {name}, {data.split}"
+    return f"{len(data)} images of {data.title}, {data.split}"

@@ -80,7 +80,7 @@ def train(
         labels=training.label_set,
         output=architecture.output,
         provenance=Provenance(
-            training_data=f"{training.name}, {recipe.protocol} split, {len(training)} images",
+            training_data=f"{training.title}, {recipe.protocol} split, {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
             versions=library_versions(),
@@ -112,16 +112,13 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
     """
     if recipe.protocol == "official":
         training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
-        test = load_dataset(recipe.dataset, "test", data_dir=data_dir)
+        # One's own test folders may lack a class that the training folders have.
+        test = load_dataset(recipe.dataset, "test", data_dir=data_dir, label_set=training.label_set)
     else:
         everything = load_dataset(recipe.dataset, "all", data_dir=data_dir)
         held_out = hold_out_writers(everything, FOLDS, recipe.fold)
         training = everything.select(~held_out, "train")
         test = everything.select(held_out, f"writers of fold {recipe.fold}")
-    if training.writers is not None:
-        # Folds take every fifth writer; renumbering keeps validation from coinciding with one.
-        numbers = np.unique(training.writers, return_inverse=True)[1]
-        training = replace(training, writers=numbers)
     validating = hold_out_writers(training, recipe.validation_share, fold=1)
     validation = training.select(validating, "validation")
     training = training.select(~validating, "train")
@@ -362,7 +359,7 @@ def _result(
     return {
         "name": recipe.name,
         "arch": recipe.arch,
-        "dataset": recipe.dataset,
+        "dataset": test.title,
         "protocol": recipe.protocol,
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_edge.datasets.content import UNKNOWN_WRITER
+from hcr_edge.datasets.images import Images
 from hcr_edge.errors import DataError
 from hcr_runtime import ImageError, Label, ModelSpec
 from hcr_runtime.image import to_gray
@@ -25,9 +28,15 @@ class Dataset:
         images: Grey uint8 arrays of shape (H, W), or paths of image files.
         labels: int64 of shape (N,): index into `label_set`.
         label_set: The classes.
-        writers: int64 of shape (N,): who wrote each image, as far as known; None if unknown.
+        writers: int64 of shape (N,): who wrote each image, -1 where unknown; None where nothing is
+            known. Writers of different origins are different people.
         licence: What the publisher says of the images' use.
         skipped: Classes that `label_set` does not have, and how many images each holds.
+        split_rule: How the split was made: ``published``; ``writers`` or ``blocks`` (of consecutive
+            images, where writers are unknown) held out by us; or the file that records it.
+        names: Each image's file in the source; empty where images are rows of a table.
+        origins: The sets that were joined, or this one alone.
+        origin: int64 of shape (N,): index into `origins`; None where there is one.
     """
 
     name: str
@@ -38,9 +47,23 @@ class Dataset:
     writers: NDArray[np.int64] | None = None
     licence: str = ""
     skipped: Mapping[str, int] = field(default_factory=dict)
+    split_rule: str = "published"
+    names: Sequence[str] = ()
+    origins: tuple[str, ...] = ()
+    origin: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def title(self) -> str:
+        """The name without paths of this machine, for what is passed on.
+
+        >>> label = Label("ا", "alef")
+        >>> Dataset("ahcd+folder:/home/me/my+own", "all", [], np.empty(0, int), (label,)).title
+        'ahcd+folder my+own'
+        """
+        return re.sub(r"(?<![^+])(folder|csv|npz):(?:[^/\\]*[/\\])*", r"\1 ", self.name)
 
     def encoded(self, index: int) -> bytes:
         """Return image `index` as the bytes of an image file (PNG where it was an array).
@@ -56,6 +79,16 @@ class Dataset:
                 raise DataError(f"cannot read {image}: {error.strerror or error}") from error
         return bytes(cv2.imencode(".png", image)[1])
 
+    def where(self, index: int) -> str:
+        """Say which image `index` is: its file, or its row counted from 1."""
+        image = self.images[index]
+        if isinstance(image, Path):
+            return str(image)
+        if self.names:
+            return self.names[index]
+        origin = self.name if self.origin is None else self.origins[int(self.origin[index])]
+        return f"{origin} {self.split}, image {index + 1}"
+
     def blame(self, indices: Iterable[int]) -> None:
         """Raise an error that names the first of the images that cannot be decoded.
 
@@ -66,19 +99,25 @@ class Dataset:
             try:
                 to_gray(self.encoded(index))
             except ImageError as error:
-                image = self.images[index]
-                where = str(image) if isinstance(image, Path) else f"{self.name}, image {index}"
-                raise DataError(f"{where}: {error}") from error
+                raise DataError(f"{self.where(index)}: {error}") from error
 
     def select(self, keep: NDArray[np.bool_], split: str) -> Dataset:
         """Return the images where `keep`, bool of shape (N,), holds, as split `split`."""
-        positions = np.flatnonzero(keep).tolist()
+        return self.take(np.flatnonzero(keep), split)
+
+    def take(self, positions: NDArray[np.int64], split: str) -> Dataset:
+        """Return the images at `positions`, as split `split`."""
+        images, places = self.images, positions.tolist()
         return replace(
             self,
             split=split,
-            images=[self.images[i] for i in positions],
+            images=images.take(positions)
+            if isinstance(images, Images)
+            else [images[i] for i in places],
             labels=self.labels[positions],
             writers=None if self.writers is None else self.writers[positions],
+            names=[self.names[i] for i in places] if self.names else (),
+            origin=None if self.origin is None else self.origin[positions],
         )
 
     def limit(self, count: int, seed: int = 0) -> Dataset:
@@ -102,38 +141,131 @@ def join(first: Dataset, second: Dataset, split: str) -> Dataset:
         if first.writers is not None and second.writers is not None
         else None
     )
+    skipped = dict(first.skipped)
+    for text, count in second.skipped.items():
+        skipped[text] = skipped.get(text, 0) + count
     return replace(
         first,
         split=split,
         images=[*first.images, *second.images],
         labels=np.concatenate([first.labels, second.labels]),
         writers=writers,
+        skipped=skipped,
+        names=[*first.names, *second.names] if first.names and second.names else (),
+    )
+
+
+def join_sets(parts: Sequence[Dataset]) -> Dataset:
+    """Put several data sets together under one label set: the first one's, then what others add.
+
+    Where each image comes from is kept in `Dataset.origin`.
+    """
+    labels = tuple({label.text: label for part in parts for label in part.label_set}.values())
+    position = {label.text: i for i, label in enumerate(labels)}
+    writers: list[NDArray[np.int64]] = []
+    following = 0
+    for part in parts:
+        own = part.writers
+        if own is None:
+            own = np.full(len(part), UNKNOWN_WRITER, np.int64)
+        numbers = np.where(own >= 0, own + following, UNKNOWN_WRITER)
+        following = max(following, int(numbers.max(initial=-1)) + 1)
+        writers.append(numbers)
+    skipped: dict[str, int] = {}
+    for part in parts:
+        for text, count in part.skipped.items():
+            skipped[text] = skipped.get(text, 0) + count
+    return Dataset(
+        name="+".join(part.name for part in parts),
+        split=parts[0].split,
+        images=[image for part in parts for image in part.images],
+        labels=np.concatenate(
+            [
+                np.array([position[label.text] for label in part.label_set], np.int64)[part.labels]
+                for part in parts
+            ]
+        ),
+        label_set=labels,
+        writers=np.concatenate(writers),
+        licence="; ".join(f"{part.name}: {part.licence}" for part in parts),
+        skipped=skipped,
+        split_rule=", ".join(f"{part.name}: {part.split_rule}" for part in parts),
+        names=[part.where(i) for part in parts for i in range(len(part))],
+        origins=tuple(part.name for part in parts),
+        origin=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
 
 
 def hold_out_writers(data: Dataset, share: int, fold: int) -> NDArray[np.bool_]:
-    """Choose every `share`-th writer, beginning with writer `fold`.
+    """Choose the writers of fold `fold` of `share` folds.
 
     Returns:
-        bool of shape (N,): True for images of the chosen writers. Where writers are unknown,
-        consecutive images of a class are kept together instead, in blocks of a twentieth.
+        bool of shape (N,): True for images of the chosen writers.
 
     Raises:
         DataError: There are fewer writers than `share`.
     """
-    if data.writers is None:
-        writers = np.empty(len(data), np.int64)
-        for label in range(len(data.label_set)):
-            members = np.flatnonzero(data.labels == label)
-            writers[members] = np.arange(len(members)) * 20 // max(len(members), 1)
-    else:
-        writers = data.writers
-    names, numbers = np.unique(writers, return_inverse=True)
-    if len(names) < share:
-        raise DataError(
-            f"{data.name} has {len(names)} groups of writers", allowed=f"{share} or more"
-        )
-    return np.asarray(numbers % share == fold % share)
+    return np.asarray(deal_writers(data, [1.0] * share) == fold % share)
+
+
+def deal_writers(
+    data: Dataset, shares: Sequence[float], seed: int | None = None
+) -> NDArray[np.int64]:
+    """Divide a data set so that no writer is in two parts.
+
+    Args:
+        data: The data set; the parts of a joined one are divided each on its own.
+        shares: How large each part is to be, relative to the others.
+        seed: Shuffles the writers; None goes by their numbers.
+
+    Returns:
+        int64 of shape (N,): index into `shares`. Images of unknown writers get -1 where others'
+        writers are known: held out, they might be somebody's who is trained on. Where no writer is
+        known, consecutive images of a class are kept together instead, in blocks of a twentieth.
+
+    Raises:
+        DataError: There are fewer writers than parts.
+    """
+    result = np.full(len(data), UNKNOWN_WRITER, np.int64)
+    origin = np.zeros(len(data), np.int64) if data.origin is None else data.origin
+    for number in np.unique(origin).tolist():
+        members = np.flatnonzero(origin == number)
+        groups = _writers_or_blocks(data, members)
+        known = groups >= 0
+        _, numbers, sizes = np.unique(groups[known], return_inverse=True, return_counts=True)
+        if len(sizes) < len(shares):
+            name = data.origins[number] if data.origins else data.name
+            raise DataError(
+                f"{name} has {len(sizes)} groups of writers", allowed=f"{len(shares)} or more"
+            )
+        result[members[known]] = _deal(sizes, np.asarray(shares, float), seed)[numbers]
+    return result
+
+
+def _writers_or_blocks(data: Dataset, members: NDArray[np.int64]) -> NDArray[np.int64]:
+    if data.writers is not None and (data.writers[members] >= 0).any():
+        return data.writers[members]
+    blocks = np.empty(len(members), np.int64)
+    labels = data.labels[members]
+    for label in np.unique(labels).tolist():
+        own = np.flatnonzero(labels == label)
+        blocks[own] = np.arange(len(own)) * 20 // len(own)
+    return blocks
+
+
+def _deal(
+    sizes: NDArray[np.int64], shares: NDArray[np.float64], seed: int | None
+) -> NDArray[np.int64]:
+    """Deal groups out, the largest first, each to the part that lacks most of its share."""
+    order = np.arange(len(sizes))
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(len(sizes))
+    chosen = np.empty(len(sizes), np.int64)
+    filled = np.zeros(len(shares))
+    for group in order[np.argsort(-sizes[order], kind="stable")].tolist():
+        chosen[group] = part = int((filled / shares).argmin())
+        filled[part] += sizes[group]
+    return chosen
 
 
 def match_labels(data: Dataset, spec: ModelSpec) -> Dataset:
@@ -146,12 +278,30 @@ def match_labels(data: Dataset, spec: ModelSpec) -> Dataset:
         return data
     position = {text: i for i, text in enumerate(spec.texts)}
     table = np.array([position.get(label.text, -1) for label in data.label_set], np.int64)
+    return renumber(data, table, spec.labels, spec.name)
+
+
+def renumber(
+    data: Dataset, table: NDArray[np.int64], label_set: tuple[Label, ...], whose: str
+) -> Dataset:
+    """Give a data set other classes; images that have none of them are set aside.
+
+    Args:
+        data: The data set.
+        table: int64 (labels,): the new class of each label of `data`, or -1.
+        label_set: The new classes.
+        whose: Who has them, for the error.
+
+    Raises:
+        DataError: Nothing is left.
+    """
     labels = table[data.labels]
     known = labels >= 0
     if not known.any():
-        raise DataError(f"{spec.name} has none of the classes of {data.name}")
+        raise DataError(f"{whose} has none of the classes of {data.name}")
     skipped = dict(data.skipped)
     for index in np.unique(data.labels[~known]):
-        skipped[data.label_set[index].text] = int((data.labels == index).sum())
-    kept = replace(data, labels=labels).select(known, data.split)
-    return replace(kept, label_set=spec.labels, skipped=skipped)
+        text = data.label_set[index].text
+        skipped[text] = skipped.get(text, 0) + int((data.labels == index).sum())
+    renumbered = replace(data, labels=labels, label_set=label_set, skipped=skipped)
+    return renumbered if known.all() else renumbered.select(known, data.split)

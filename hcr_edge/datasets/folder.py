@@ -1,37 +1,50 @@
-"""Anyone's own images: one folder for each class, in it image files.
+"""Anyone's own images, ``folder:PATH``: one folder for each class, in it image files.
 
-A class folder is named after its label: the text (``ب``), the code point (``U+0628``), the name
-(``beh``), or the index among the model's labels, counted from 0. Folders that name no label are
-reported, never guessed. A root with folders ``train`` and ``test`` (or other names that are no
-labels, all of them holding class folders) is read by split.
+A class folder is named after its label (`naming`). Folders that name none of the labels asked for
+are reported, never guessed. A root with folders ``train``, ``val``, ``test`` or ``calibration``,
+all of them holding class folders, is read by split.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from hcr_edge.datasets.base import Dataset
+from hcr_edge.datasets.formats.streams import damage
+from hcr_edge.datasets.naming import LabelNames, at_home, named_labels, shown
+from hcr_edge.datasets.tree import is_image
 from hcr_edge.errors import DataError
 from hcr_runtime import Label
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test", "calibration")
 
 
-def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
+def load(
+    root: Path,
+    split: str,
+    label_set: tuple[Label, ...] | None,
+    fold: Mapping[str, str] = MappingProxyType({}),
+) -> Dataset:
     """Read the class folders in `root`, or in its folder `split` where it is divided.
+
+    Args:
+        root: The folder.
+        split: One of its divisions, or ``all``.
+        label_set: The classes; None takes those that the folders name, in all divisions.
+        fold: Other characters, and the class that each is read as.
 
     Raises:
         DataError: The folder is missing, no class folder names a label, or none has images.
     """
-    root = root.expanduser()
-    if not root.is_dir():
-        raise DataError(f"there is no folder {root}")
-    divisions = [name for name in SPLITS if (root / name).is_dir()]
+    root = at_home(root)
+    with damage(str(root)):
+        if not root.is_dir():
+            raise DataError(f"there is no folder {root}")
+        divisions = [name for name in SPLITS if (root / name).is_dir()]
     if divisions and split in divisions:
         folder = root / split
     elif divisions and split != "all":
@@ -47,21 +60,21 @@ def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
     paths: list[Path] = []
     labels: list[int] = []
     skipped: dict[str, int] = {}
-    names = [item.name for parent in parents for item in _folders(parent)]
-    resolve = LabelNames(label_set, names)
-    for parent in parents:
-        for item in _folders(parent):
-            files = sorted(
-                path
-                for path in item.iterdir()
-                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-            )
-            label = resolve(item.name)
-            if label is None:
-                skipped[item.name] = skipped.get(item.name, 0) + len(files)
-                continue
-            paths.extend(files)
-            labels.extend([label] * len(files))
+    classes = [(item.name, _images(item)) for parent in parents for item in _folders(parent)]
+    names = [name for name, _ in classes]
+    if label_set is None:
+        # All divisions number their classes alike; a folder without images is no class.
+        every = [root / name for name in divisions] or [folder]
+        items = [item for parent in every for item in _folders(parent)]
+        label_set = named_labels({item.name for item in items if _images(item)})
+    resolve = LabelNames(label_set, names if label_set else [], fold)
+    for name, files in classes:
+        label = resolve(name)
+        if label is None:
+            skipped[shown(name)] = skipped.get(shown(name), 0) + len(files)
+            continue
+        paths.extend(files)
+        labels.extend([label] * len(files))
     if not paths:
         listing = ", ".join(sorted(skipped)[:8]) or "no folders"
         raise DataError(
@@ -76,55 +89,25 @@ def load(root: Path, split: str, label_set: tuple[Label, ...]) -> Dataset:
         label_set=label_set,
         licence="the user's own",
         skipped=skipped,
+        split_rule="folders" if divisions else "none",
+        origins=(f"folder:{root}",),
     )
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(item for item in root.iterdir() if item.is_dir() and item.name[0] != ".")
+    with damage(str(root)):
+        return sorted(item for item in root.iterdir() if item.is_dir() and not _is_litter(item))
 
 
-class LabelNames:
-    """Finds the label that a folder's name means.
-
-    Args:
-        label_set: The model's labels.
-        names: All folder names of the set: numbers are understood only together.
-
-    Raises:
-        DataError: Numbers count from 1, which would shift every label by one.
-
-    >>> names = LabelNames((Label("ب", "beh"), Label("ت", "teh")), ["U+0628", "TEH", "پ"])
-    >>> names("U+0628"), names("TEH"), names("پ")
-    (0, 1, None)
-    """
-
-    def __init__(self, label_set: Sequence[Label], names: Sequence[str]) -> None:
-        self._by_text = {_fold(label.text): i for i, label in enumerate(label_set)}
-        self._by_name: dict[str, int] = {}
-        for i, label in enumerate(label_set):
-            self._by_name.setdefault(label.codepoint.casefold(), i)
-            self._by_name.setdefault(label.name.casefold(), i)
-        self._count = len(label_set)
-        numbers = {int(n) for n in names if n.isdecimal() and _fold(n) not in self._by_text}
-        # Nothing but 1, 2, 3 … can only be a count from 1; one past the last surely is.
-        counted = len(numbers) > 1 and numbers == set(range(1, len(numbers) + 1))
-        alone = all(name.isdecimal() for name in names)
-        if 0 not in numbers and ((counted and alone) or self._count in numbers):
-            raise DataError(
-                f"the class folders are numbered from {min(numbers)} to {max(numbers)}",
-                allowed=f"indices 0 to {self._count - 1}",
-                hint="indices count from 0 here; name the folders by code point to be sure",
-            )
-
-    def __call__(self, name: str) -> int | None:
-        """Return the label's index, or None when the name means none."""
-        for table, key in ((self._by_text, _fold(name)), (self._by_name, name.casefold())):
-            if key in table:
-                return table[key]
-        if name.isdecimal() and int(name) < self._count:
-            return int(name)
-        return None
+def _images(folder: Path) -> list[Path]:
+    with damage(str(folder)):
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if is_image(path.name) and not _is_litter(path) and path.is_file()
+        )
 
 
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
+def _is_litter(path: Path) -> bool:
+    """What file managers leave behind: ``._1.png`` is no image."""
+    return path.name.startswith((".", "__MACOSX"))

@@ -13,8 +13,8 @@ import onnx
 import pytest
 
 from hcr_edge.checkpoints import find_checkpoint
-from hcr_edge.datasets.ahcd import ZIP_NAME
 from hcr_runtime import shipped_models
+from tests.edge.published_files import AHCD_ZIP
 
 NAME = "arabic-letters"
 AHCD = ("--dataset", "ahcd", "--data-dir")
@@ -60,7 +60,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path, exported: 
     (root / "recipe.yaml").write_text("name: m\narch: edge-s\nepochs: ten\n", encoding="utf-8")
     (root / "words.yaml").write_text("just words", encoding="utf-8")
     (root / "damaged").mkdir()
-    (root / "damaged" / ZIP_NAME).write_bytes(b"PK\3\4 cut short")
+    (root / "damaged" / AHCD_ZIP).write_bytes(b"PK\3\4 cut short")
     return root
 
 
@@ -133,8 +133,8 @@ def refused(
         (("train", "--arch", "edge", "--out", "new"), "did you mean edge-s"),
         (("train", "--recipe", "edge-s", "--arch", "edge", "--out", "new"), "did you mean edge-s"),
         # Data.
-        (("evaluate", NAME, *AHCD, "folder"), "AHCD is not in folder"),
-        (("evaluate", NAME, *AHCD, "absent"), "AHCD is not in absent"),
+        (("evaluate", NAME, *AHCD, "folder"), "ahcd is not in folder"),
+        (("evaluate", NAME, *AHCD, "absent"), "there is no folder absent"),
         (("evaluate", NAME, *AHCD, "damaged"), "is damaged"),
         (("evaluate", NAME, "--dataset", "ahcd"), "HCR_EDGE_DATA"),
         (("evaluate", NAME, "--dataset", "samples", "--split", "dev"), "no split 'dev'"),
@@ -144,7 +144,10 @@ def refused(
         (("export", NAME, "--out", "new", "--data-dir", "damaged"), "is damaged"),
         (("verify", "bundle", "--data-dir", "damaged"), "is damaged"),
         (("train", "--arch", "edge-s", "--out", "new", "--data-dir", "damaged"), "is damaged"),
-        (("train", "--arch", "edge-s", "--out", "new", "--data-dir", "absent"), "not in absent"),
+        (
+            ("train", "--arch", "edge-s", "--out", "new", "--data-dir", "absent"),
+            "there is no folder absent",
+        ),
         (("train", "--arch", "edge-s", "--out", "new", "--dataset", "samples"), "'train'"),
         # Recipes.
         (("train", "--out", "new"), "--arch or --recipe"),
@@ -203,7 +206,7 @@ def test_folders_numbered_from_one(refused: Callable[..., str], tmp_path: Path) 
 @pytest.fixture(scope="module")
 def tables(data_dir: Path) -> Tables:
     """AHCD's test part as its publisher gives it."""
-    with zipfile.ZipFile(data_dir / "ahcd" / ZIP_NAME) as archive:
+    with zipfile.ZipFile(data_dir / "ahcd" / AHCD_ZIP) as archive:
         return {name: archive.read(name) for name in archive.namelist() if "csvTest" in name}
 
 
@@ -211,7 +214,7 @@ def tables(data_dir: Path) -> Tables:
     ("part", "before", "after", "says"),
     [
         ("Label", b"\n", b",0\n", "2 columns"),  # a wrong number of columns
-        ("Label", b"28\n", b"29\n", "out of range"),
+        ("Label", b"28\n", b"29\n", "row 55: label 29; allowed: 1 to 28"),
         ("Label", b"28\n", b"", "rows"),
         ("Images", b"0,0\n", b"0\n", "columns"),
         ("Images", b"255", b"999", "out of range"),

@@ -1,19 +1,33 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.io import savemat
 
-from hcr_edge.datasets import Dataset, find_data_dir, load_dataset
-from hcr_edge.datasets.ahcd import ZIP_NAME, is_present
+from hcr_edge.datasets import Dataset, find_data_dir, is_present, load_dataset
+from hcr_edge.datasets.base import hold_out_writers
 from hcr_edge.errors import DataError
 from hcr_edge.labels import ARABIC_LETTERS
+from tests.edge.published_files import (
+    AHCD_CSV,
+    AHCD_MAT,
+    AHCD_TEST_PNG,
+    AHCD_ZIP,
+    ahcd_csv,
+    ahcd_mat,
+    ahcd_pngs,
+    png,
+    put,
+    zipped,
+)
 
 IMAGES, LABELS = "csvTestImages 3360x1024.csv", "csvTestLabel 3360x1.csv"
 Read = Callable[[str], Dataset]
@@ -95,7 +109,7 @@ def test_same_pixels_as_the_publishers_matlab_file(ahcd: Read, data_dir: Path) -
 @pytest.fixture(scope="session")
 def tables(data_dir: Path) -> Tables:
     """The CSV files of the test part, by name."""
-    with zipfile.ZipFile(data_dir / "ahcd" / ZIP_NAME) as archive:
+    with zipfile.ZipFile(data_dir / "ahcd" / AHCD_ZIP) as archive:
         return {name: archive.read(name) for name in (IMAGES, LABELS)}
 
 
@@ -109,7 +123,7 @@ def _unpack(tables: Tables, folder: Path) -> Path:
 @pytest.mark.parametrize("below", ["ahcd", "."])
 def test_reads_unpacked_files(below: str, tables: Tables, tmp_path: Path, ahcd: Read) -> None:
     _unpack(tables, tmp_path / below)
-    assert is_present(tmp_path)
+    assert is_present("ahcd", tmp_path)
     data = load_dataset("ahcd", "test", data_dir=tmp_path)
     np.testing.assert_array_equal(np.stack(data.images), np.stack(ahcd("test").images))
     np.testing.assert_array_equal(data.labels, ahcd("test").labels)
@@ -142,9 +156,9 @@ def _cell(row: int, column: int, value: bytes) -> Callable[[bytes], bytes]:
         (LABELS, lambda data: _text(_rows(data)[:-1]), "3359 rows"),
         (IMAGES, lambda data: data[: len(data) // 2], ""),  # cut short within a row
         (IMAGES, lambda data: b"", ""),
-        (LABELS, _cell(5, 0, b"0"), "row 6 (0)"),  # labels counted from 0
-        (LABELS, _cell(9, 0, b"29"), "row 10 (29)"),  # a hamza, as in other sets
-        (LABELS, _cell(0, 0, b"-1"), "row 1 (-1)"),
+        (LABELS, _cell(5, 0, b"0"), "row 6: label 0"),  # labels counted from 0
+        (LABELS, _cell(9, 0, b"29"), "row 10: label 29"),  # a hamza, as in other sets
+        (LABELS, _cell(0, 0, b"-1"), "row 1: label -1"),
         (LABELS, _cell(0, 0, b"alef"), "alef"),
         (LABELS, _cell(0, 0, b""), ""),
         (IMAGES, _cell(3, 7, b"256"), "row 4 (256)"),
@@ -182,38 +196,40 @@ def _zipped(tables: Tables) -> bytes:
 
 
 def test_zip_of_one_part_reads_that_part(tables: Tables, tmp_path: Path) -> None:
-    (tmp_path / ZIP_NAME).write_bytes(_zipped(tables))
+    (tmp_path / AHCD_ZIP).write_bytes(_zipped(tables))
     assert len(load_dataset("ahcd", "test", data_dir=tmp_path)) == 3360
-    with pytest.raises(DataError, match="does not hold 'csvTrainImages"):
-        load_dataset("ahcd", "train", data_dir=tmp_path)
+    for split in ("train", "all"):
+        with pytest.raises(DataError, match=f"ahcd: the files of its {split} part") as caught:
+            load_dataset("ahcd", split, data_dir=tmp_path)
+        assert caught.value.allowed == "there are: test"
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "says"),
     [
-        lambda data: b"",
-        lambda data: data[: len(data) // 2],  # a download that broke off
-        lambda data: data[:-10],
-        lambda data: b"<html>404</html>",  # a server's answer saved as the file
-        # Whole directory, spoiled content.
-        lambda data: data[:5000] + bytes(5000) + data[10000:],
-        lambda data: data[:5000] + b"\xff" * 5000 + data[10000:],
+        (lambda data: b"", "is damaged"),
+        (lambda data: data[: len(data) // 2], "is damaged"),  # a download that broke off
+        (lambda data: data[:-10], "is damaged"),
+        (lambda data: b"<html>404</html>", "is damaged"),  # a server's answer saved as the file
+        # Whole directory, spoiled content: what comes first, a row or the sum, is named.
+        (lambda data: data[:5000] + bytes(5000) + data[10000:], IMAGES),
+        (lambda data: data[:5000] + b"\xff" * 5000 + data[10000:], "is damaged"),
     ],
 )
 def test_damaged_zip_is_named(
-    damage: Callable[[bytes], bytes], tables: Tables, tmp_path: Path
+    damage: Callable[[bytes], bytes], says: str, tables: Tables, tmp_path: Path
 ) -> None:
-    (tmp_path / ZIP_NAME).write_bytes(damage(_zipped(tables)))
-    with pytest.raises(DataError, match="is damaged") as caught:
+    (tmp_path / AHCD_ZIP).write_bytes(damage(_zipped(tables)))
+    with pytest.raises(DataError, match=says) as caught:
         load_dataset("ahcd", "test", data_dir=tmp_path)
-    assert ZIP_NAME in caught.value.message
+    assert AHCD_ZIP in caught.value.message
 
 
 def test_no_data_here(tmp_path: Path) -> None:
-    assert not is_present(tmp_path)
-    with pytest.raises(DataError, match="AHCD is not in") as caught:
+    assert not is_present("ahcd", tmp_path)
+    with pytest.raises(DataError, match="ahcd is not in") as caught:
         load_dataset("ahcd", "test", data_dir=tmp_path)
-    assert ZIP_NAME in caught.value.allowed
+    assert AHCD_ZIP in caught.value.allowed
     assert "GitHub" in caught.value.hint
 
 
@@ -243,3 +259,197 @@ def test_unknown_data_set_names_the_known(name: str, nearest: str) -> None:
     with pytest.raises(DataError, match="there is no data set") as caught:
         load_dataset(name)
     assert nearest in caught.value.allowed
+
+
+# ---- the other layouts
+
+
+def _same(data: Dataset, official: Dataset) -> None:
+    np.testing.assert_array_equal(data.labels, official.labels)
+    np.testing.assert_array_equal(data.writers, official.writers)
+    np.testing.assert_array_equal(np.stack(data.images), np.stack(official.images))
+    assert (data.label_set, data.split, data.licence) == (
+        official.label_set,
+        official.split,
+        official.licence,
+    )
+
+
+# Kaggle writes underscores for blanks; people unpack into folders of their own.
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{}",
+        "ahcd/{}",
+        "AHCD/{}",
+        "ahcd/csv/{}",
+        "ahcd/Arabic Handwritten Characters Dataset CSV/{}",
+    ],
+)
+@pytest.mark.parametrize("blank", [" ", "_"])
+def test_unpacked_csv_files_wherever_they_lie(
+    place: str, blank: str, tables: Tables, tmp_path: Path, ahcd: Read
+) -> None:
+    put(tmp_path, {place.format(n.replace(" ", blank)): data for n, data in tables.items()})
+    _same(load_dataset("ahcd", "test", data_dir=tmp_path), ahcd("test"))
+
+
+def test_all_four_csv_files_in_another_zip(data_dir: Path, tmp_path: Path, ahcd: Read) -> None:
+    """Kaggle's archive has another name, and folders in it."""
+    with zipfile.ZipFile(data_dir / "ahcd" / AHCD_ZIP) as archive:
+        files = {
+            f"data/{name.replace(' ', '_')}": archive.read(name) for name in archive.namelist()
+        }
+    put(tmp_path, {"ahcd/archive.zip": zipped(files)})
+    for split in ("train", "test"):
+        _same(load_dataset("ahcd", split, data_dir=tmp_path), ahcd(split))
+
+
+def test_tables_as_this_suite_writes_them_are_the_publishers(
+    tables: Tables, data_dir: Path
+) -> None:
+    """What other tests build from the upright images is the published form, byte by byte."""
+    labels = np.arange(3360) // 2 % 28 + 1
+    assert ahcd_csv("test", ahcd_mat(data_dir)["test"], labels) == {
+        name: data.replace(b"\r\n", b"\n") for name, data in tables.items()
+    }
+    assert set(AHCD_CSV["test"]) == set(tables)
+
+
+@pytest.mark.parametrize("split", ["train", "test", "all"])
+def test_the_matlab_file_alone(split: str, data_dir: Path, tmp_path: Path, ahcd: Read) -> None:
+    data = load_dataset("ahcd", split, data_dir=_copied(data_dir, AHCD_MAT, tmp_path))
+    official = ahcd(split) if split != "all" else load_dataset("ahcd", "all", data_dir=data_dir)
+    _same(data, official)
+
+
+def _copied(data_dir: Path, name: str, target: Path) -> Path:
+    return put(target, {name: (data_dir / "ahcd" / name).read_bytes()})
+
+
+def _stacked(images: Sequence[NDArray[np.uint8] | Path]) -> NDArray[np.uint8]:
+    return np.stack([image for image in images if isinstance(image, np.ndarray)])
+
+
+def _inked(images: Sequence[NDArray[np.uint8] | Path]) -> NDArray[np.uint8]:
+    """Binarised as the publisher did it: whatever has any ink is white."""
+    return np.where(_stacked(images) > 0, np.uint8(255), np.uint8(0))
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_the_publishers_png_files_are_the_same_images(
+    unpacked: bool, data_dir: Path, tmp_path: Path, ahcd: Read
+) -> None:
+    """Binarised, in another order in the archive: image N is row N - 1, upright, with its label."""
+    source = data_dir / "ahcd" / AHCD_TEST_PNG
+    if unpacked:
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(tmp_path / "ahcd" / "Test Images 3360x32x32")
+    else:
+        _copied(data_dir, AHCD_TEST_PNG, tmp_path)
+    data, official = load_dataset("ahcd", "test", data_dir=tmp_path), ahcd("test")
+    np.testing.assert_array_equal(data.labels, official.labels)
+    np.testing.assert_array_equal(data.writers, official.writers)
+    assert [int(name.split("_")[1]) for name in data.names] == list(range(1, 3361))
+    np.testing.assert_array_equal(_stacked(data.images), _inked(official.images))
+
+
+def test_png_zips_of_both_parts(data_dir: Path, tmp_path: Path, ahcd: Read) -> None:
+    """The publisher's train zip is not at hand: the same naming, 13,440 images."""
+    files = ahcd_pngs("train", ahcd_mat(data_dir)["train"], 8)
+    put(tmp_path, {"ahcd/Train Images 13440x32x32.zip": zipped(files)})
+    _copied(data_dir, AHCD_TEST_PNG, tmp_path / "ahcd")
+    data = load_dataset("ahcd", "all", data_dir=tmp_path)
+    official = load_dataset("ahcd", "all", data_dir=data_dir)
+    np.testing.assert_array_equal(data.labels, official.labels)
+    np.testing.assert_array_equal(data.writers, official.writers)
+    np.testing.assert_array_equal(_stacked(data.images), _inked(official.images))
+
+
+@pytest.fixture(scope="module")
+def pngs(data_dir: Path) -> Tables:
+    with zipfile.ZipFile(data_dir / "ahcd" / AHCD_TEST_PNG) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name[-1] != "/"}
+
+
+ONE = "test/id_17_label_9.png"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({ONE: None}, "1 of 3360 images are missing, the first id_17_"),  # half an archive unpacked
+        ({ONE: b"\x89PNG cut short"}, ONE),
+        ({ONE: b""}, ONE),
+        ({ONE: None, "test/id_17_label_29.png": png(np.zeros((32, 32), np.uint8))}, "label 29"),
+        ({ONE: None, "test/id_17_label_0.png": png(np.zeros((32, 32), np.uint8))}, "label 0"),
+        ({"test/id_3361_label_1.png": png(np.zeros((32, 32), np.uint8))}, "number 3361"),
+        ({"test/id_0_label_1.png": png(np.zeros((32, 32), np.uint8))}, "number 0"),
+        # Unpacked twice, or two labels for one image.
+        ({"again/test/id_17_label_9.png": png(np.zeros((32, 32), np.uint8))}, "17 comes twice"),
+        ({"test/id_17_label_8.png": png(np.zeros((32, 32), np.uint8))}, "17 comes twice"),
+    ],
+)
+def test_damaged_png_trees_are_named(
+    change: dict[str, bytes | None], says: str, pngs: Tables, tmp_path: Path
+) -> None:
+    files = {name: data for name, data in {**pngs, **change}.items() if data is not None}
+    put(tmp_path, {AHCD_TEST_PNG: zipped(files)})
+    with pytest.raises(DataError, match=re.escape(says)) as caught:
+        load_dataset("ahcd", "test", data_dir=tmp_path)
+    assert AHCD_TEST_PNG in caught.value.message
+    assert "hcr-edge data validate ahcd" in caught.value.hint
+
+
+def test_number_and_label_of_endless_digits(pngs: Tables, tmp_path: Path) -> None:
+    """Python reads no number of more than 4,300 digits; a zip's names may have 65,535."""
+    odd = f"test/id_{'9' * 5000}_label_1.png"
+    put(tmp_path, {AHCD_TEST_PNG: zipped({odd: b"", f"{'8' * 5000}.png": b"", **pngs})})
+    assert len(load_dataset("ahcd", "test", data_dir=tmp_path)) == 3360
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "holds no XTest"),
+        ({"XTest": np.zeros((32, 32, 3360), np.uint8)}, "uint8 of shape (32, 32, 3360)"),
+        ({"XTest": np.zeros((32, 32, 1, 3359), np.uint8)}, "(32, 32, 1, 3359)"),  # one is missing
+        ({"XTest": np.full((32, 32, 1, 3360), 0.5)}, "float64"),  # scaled to 0-1
+        ({"XTest": "text"}, "str"),
+        ({"XTest": {"a": 1}}, "dict"),
+    ],
+)
+def test_other_matlab_files_are_refused(
+    variables: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    """It has no labels: only the published number of images tells them."""
+    stream = io.BytesIO()
+    savemat(stream, {"XTrain": 0, **variables})
+    put(tmp_path, {AHCD_MAT: stream.getvalue()})
+    with pytest.raises(DataError, match=re.escape(says)) as caught:
+        load_dataset("ahcd", "test", data_dir=tmp_path)
+    assert AHCD_MAT in caught.value.message
+
+
+def test_the_best_layout_is_taken(data_dir: Path, tmp_path: Path, ahcd: Read) -> None:
+    """Beside the binarised PNG files, those with all their greys are read."""
+    _copied(data_dir, AHCD_TEST_PNG, tmp_path)
+    _copied(data_dir, AHCD_MAT, tmp_path)
+    _same(load_dataset("ahcd", "test", data_dir=tmp_path), ahcd("test"))
+
+
+@pytest.mark.parametrize("share", [5, 10])
+def test_folds_are_those_of_every_run_before(share: int, ahcd: Read, data_dir: Path) -> None:
+    """Writer number modulo folds: the figures in the model card were measured on these."""
+    for data in (ahcd("train"), load_dataset("ahcd", "all", data_dir=data_dir)):
+        assert data.writers is not None
+        for fold in range(share):
+            held_out = hold_out_writers(data, share, fold)
+            np.testing.assert_array_equal(held_out, data.writers % share == fold)
+
+
+@pytest.mark.parametrize("spec", ["ahcd:28", "ahcd:x,y", "ahcd:,"])
+def test_it_has_no_variants(spec: str, data_dir: Path) -> None:
+    with pytest.raises(DataError, match="ahcd has no variant") as caught:
+        load_dataset(spec, "test", data_dir=data_dir)
+    assert caught.value.allowed == "none"

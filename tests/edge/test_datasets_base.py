@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hcr_edge.datasets import Dataset, hold_out_writers, join
+from hcr_edge.datasets import Dataset, deal_writers, hold_out_writers, join
+from hcr_edge.datasets.base import join_sets, renumber
+from hcr_edge.datasets.images import PixelFile
 from hcr_edge.errors import DataError
 from hcr_runtime import ImageError, Label
 from hcr_runtime.image import to_gray
@@ -16,11 +18,11 @@ LABELS = tuple(Label(text, text) for text in "abc")
 
 
 def _dataset(labels: list[int], writers: list[int] | None = None) -> Dataset:
-    """Image number i is grey with the value i."""
+    """Image number i is grey with the value i, beginning anew at 256."""
     return Dataset(
         name="made",
         split="train",
-        images=[np.full((4, 5), i, np.uint8) for i in range(len(labels))],
+        images=[np.full((4, 5), i % 256, np.uint8) for i in range(len(labels))],
         labels=np.asarray(labels, np.int64),
         label_set=LABELS,
         writers=None if writers is None else np.asarray(writers, np.int64),
@@ -141,3 +143,151 @@ def test_a_file_that_is_no_image_says_so_when_it_is_read(tmp_path: Path) -> None
     data = replace(_dataset([0]), images=[path])
     with pytest.raises(ImageError):
         to_gray(data.encoded(0))
+
+
+# ---- dealing writers out
+
+
+def _of_writers(seed: int, writers: int, unknown: int = 0) -> Dataset:
+    """As many images by each writer as chance gives, some by nobody knows whom."""
+    rng = np.random.default_rng(seed)
+    numbers = np.repeat(rng.permutation(writers) * 3, rng.integers(1, 40, writers))
+    numbers = np.concatenate([numbers, np.full(unknown, -1)])
+    rng.shuffle(numbers)
+    return _dataset((np.arange(len(numbers)) % 3).tolist(), numbers.tolist())
+
+
+@pytest.mark.parametrize("shares", [[0.7, 0.1, 0.2], [1.0] * 5, [1.0, 9.0], [1.0]])
+@pytest.mark.parametrize("seed", [None, 0, 1, 7])
+def test_parts_are_disjoint_and_of_their_size(shares: list[float], seed: int | None) -> None:
+    data = _of_writers(3, 60)
+    assert data.writers is not None
+    parts = deal_writers(data, shares, seed)
+    for writer in np.unique(data.writers):
+        assert len(np.unique(parts[data.writers == writer])) == 1
+    found = np.bincount(parts, minlength=len(shares)) / len(data)
+    # No part misses its share by more than the largest writer has images.
+    largest = np.bincount(data.writers).max() / len(data)
+    np.testing.assert_allclose(found, np.array(shares) / sum(shares), atol=largest)
+
+
+def test_dealing_goes_by_the_seed_alone() -> None:
+    data = _of_writers(3, 60)
+    same = [deal_writers(data, [0.8, 0.2], 4) for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    assert (deal_writers(data, [0.8, 0.2], 5) != same[0]).any()
+    # A writer's part does not depend on the order of the images.
+    order = np.random.default_rng(0).permutation(len(data))
+    np.testing.assert_array_equal(
+        deal_writers(data.take(order, "x"), [0.8, 0.2], 4), same[0][order]
+    )
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_unknown_writers_are_in_no_part_where_others_are_known(seed: int | None) -> None:
+    data = _of_writers(1, 20, unknown=50)
+    assert data.writers is not None
+    parts = deal_writers(data, [1.0] * 4, seed)
+    assert ((parts == -1) == (data.writers == -1)).all()
+    for fold in range(4):
+        assert not hold_out_writers(data, 4, fold)[data.writers == -1].any()
+
+
+def test_all_unknown_is_as_if_none_were_told() -> None:
+    labels = [0] * 100 + [1] * 60
+    told = deal_writers(_dataset(labels, [-1] * 160), [1.0] * 5)
+    np.testing.assert_array_equal(told, deal_writers(_dataset(labels), [1.0] * 5))
+    assert np.bincount(told).tolist() == [32] * 5
+
+
+@pytest.mark.parametrize("count", [1, 4, 19, 20, 21, 400])
+def test_blocks_of_any_size(count: int) -> None:
+    """Whatever the number of images, a fifth of each class is held out, if it has as many."""
+    data = _dataset([0] * count + [1] * 100)
+    parts = deal_writers(data, [4.0, 1.0])
+    assert set(parts) <= {0, 1}
+    if count >= 20:
+        assert (parts[:count] == 1).mean() == pytest.approx(0.2, abs=0.06)
+
+
+def test_equal_writers_are_dealt_by_their_number() -> None:
+    """So that the folds of AHCD are what they were when folds were counted by modulo."""
+    writers = np.repeat(np.arange(60), 7)
+    data = _dataset([0] * len(writers), writers.tolist())
+    for share in (2, 5, 7, 60):
+        np.testing.assert_array_equal(deal_writers(data, [1.0] * share), writers % share)
+
+
+def test_joined_sets_are_dealt_each_on_its_own() -> None:
+    """A fifth of each; the second set's writers are not the first's."""
+    first = _dataset([0] * 100, (np.arange(100) // 5).tolist())
+    second = replace(_dataset([0, 1] * 100), name="other")
+    third = replace(_dataset([2] * 60, (np.arange(60) // 3 - 1).tolist()), name="third")
+    joined = join_sets([first, second, third])
+    parts = deal_writers(joined, [4.0, 1.0], seed=2)
+    assert joined.origin is not None
+    for origin in range(3):
+        share = (parts[joined.origin == origin] == 1).mean()
+        assert share == pytest.approx(0.2, abs=0.03)
+    assert (parts == -1).sum() == 3, "of the third set three images are by nobody knows whom"
+    few = join_sets([first, replace(_dataset([0, 1], [0, 1]), name="tiny")])
+    with pytest.raises(DataError, match="tiny has 2 groups of writers"):
+        deal_writers(few, [1.0] * 5)
+
+
+# ---- joining and renumbering
+
+
+def test_joined_parts_count_what_both_skipped() -> None:
+    first = replace(_dataset([0]), skipped={"x": 1, "y": 2})
+    second = replace(_dataset([1]), skipped={"y": 3, "z": 4})
+    assert join(first, second, "all").skipped == {"x": 1, "y": 5, "z": 4}
+    assert join_sets([first, second]).skipped == {"x": 1, "y": 5, "z": 4}
+    assert first.skipped == {"x": 1, "y": 2}
+
+
+def test_sets_with_other_classes_share_those_they_have_in_common() -> None:
+    other = (Label("c", "c"), Label("d", "d"), Label("a", "another name of a"))
+    joined = join_sets([_dataset([0, 1, 2]), replace(_dataset([0, 1, 2]), label_set=other)])
+    assert [label.text for label in joined.label_set] == ["a", "b", "c", "d"]
+    assert [joined.label_set[i].text for i in joined.labels] == list("abccda")
+
+
+def test_renumbering_sets_aside_and_adds_up() -> None:
+    data = replace(_dataset([0, 1, 2, 1], [4, 5, 6, 7]), skipped={"b": 1})
+    found = renumber(data, np.array([1, -1, 0]), LABELS[:2], "a model")
+    assert found.labels.tolist() == [1, 0]
+    assert found.skipped == {"b": 3}
+    assert found.writers is not None
+    assert found.writers.tolist() == [4, 6]
+    assert _numbers(found) == [0, 2]
+    with pytest.raises(DataError, match="a model has none of the classes of made"):
+        renumber(data, np.array([-1, -1, -1]), LABELS, "a model")
+
+
+def test_choices_of_mapped_images_stay_mapped() -> None:
+    pixels = PixelFile(None)
+    pixels.extend(np.arange(6, dtype=np.uint8)[:, None, None].repeat(2, 1).repeat(2, 2))
+    images = pixels.finish()
+    data = replace(_dataset([0, 1, 2, 0, 1, 2]), images=images, names=[f"{i}" for i in range(6)])
+    chosen = data.take(np.array([5, 0, 0]), "part").select(np.array([True, False, True]), "part")
+    assert getattr(chosen.images, "pixels", None) is images.pixels
+    assert _numbers(chosen) == [5, 0]
+    assert list(chosen.names) == ["5", "0"]
+    assert chosen.labels.tolist() == [2, 0]
+
+
+def test_where_an_image_is(tmp_path: Path) -> None:
+    data = _dataset([0, 1])
+    assert data.where(1) == "made train, image 2"
+    assert replace(data, names=["a/1.png", "b/2.png"]).where(1) == "b/2.png"
+    assert replace(data, images=[tmp_path / "1.png"]).where(0) == str(tmp_path / "1.png")
+    joined = join_sets([data, replace(data, name="other", names=["x", "y"])])
+    assert [joined.where(i) for i in range(4)] == [
+        "made train, image 1",
+        "made train, image 2",
+        "x",
+        "y",
+    ]
+    joined = join_sets([data, replace(data, name="other")]).take(np.array([2]), "part")
+    assert joined.where(0) == "other train, image 1"

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import errno
+import json
+import os
+import tempfile
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hcr_edge.datasets import Dataset, load_dataset, load_samples
-from hcr_edge.datasets.folder import LabelNames
 from hcr_edge.errors import DataError
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import Label
 
-BEH = 1
 LATIN = (Label("é", "e-acute"), Label("A", "capital-a"), Label("a", "small-a"), Label("7", "seven"))
 Fill = Callable[..., Path]
 
@@ -179,14 +183,6 @@ def test_missing_folder(tmp_path: Path) -> None:
             _load(tmp_path / name)
 
 
-def test_label_names_without_files() -> None:
-    names = LabelNames(ARABIC_LETTERS, ["beh"])
-    assert [names(name) for name in ("beh", "U+0628", "ب", "1", "b", "", "²")] == [
-        *(BEH, BEH, BEH, BEH),
-        *(None, None, None),  # a transliteration is no name: it is not unique in every script
-    ]
-
-
 def test_samples_of_the_project() -> None:
     for split, each in (("test", 24), ("calibration", 6)):
         data = load_samples(split)
@@ -194,3 +190,137 @@ def test_samples_of_the_project() -> None:
         assert np.bincount(data.labels).tolist() == [each] * 28
         assert data.skipped == {}
         assert "Apache-2.0" in data.licence
+
+
+# ---- without labels asked for: the folders name the classes
+
+
+def _own(root: Path, split: str | None = None) -> Dataset:
+    return load_dataset(f"folder:{root}", split)
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        ("b B a", "B a b"),
+        ("teh U+0628 alef", "ا ب ت"),
+        ("3 1 2", "1 2 3"),  # digits are digits
+        ("lam-alef ب", "ب lam-alef"),
+        ("Ω ω 漢", "Ω ω 漢"),
+    ],
+)
+def test_folders_name_the_classes(names: str, texts: str, fill: Fill) -> None:
+    data = _own(fill(**dict.fromkeys(names.split(), 2)))
+    assert " ".join(label.text for label in data.label_set) == texts
+    assert np.bincount(data.labels).tolist() == [2] * len(data.label_set)
+    for path, label in zip(data.images, data.labels.tolist(), strict=True):
+        named = Path(str(path)).parent.name
+        assert data.label_set[label].text == named or not named.isascii() or len(named) > 1
+
+
+def test_folders_without_images_are_no_classes(fill: Fill) -> None:
+    root = fill(a=2, b=1, notes=0, older=0)
+    (root / "older" / "readme.txt").write_text("x", encoding="utf-8")
+    data = _own(root)
+    assert [label.text for label in data.label_set] == ["a", "b"]
+    assert set(data.skipped) <= {"notes", "older"}
+
+
+def test_all_divisions_number_their_classes_alike(fill: Fill) -> None:
+    """A class that the test part lacks must not shift the others."""
+    root = fill(**{"train/a": 2, "train/b": 2, "train/c": 1, "test/c": 3, "val/b": 1})
+    found = {split: _own(root, split) for split in ("train", "val", "test", "all")}
+    assert {data.label_set for data in found.values()} == {found["train"].label_set}
+    assert found["test"].labels.tolist() == [2, 2, 2]
+    assert found["val"].labels.tolist() == [1]
+
+
+def test_what_file_managers_leave_is_no_class_and_no_image(fill: Fill) -> None:
+    root = fill(a=1, b=1, **{"__MACOSX": 1, ".ipynb_checkpoints": 1})
+    (root / "a" / "._0.png").write_bytes(b"resource fork")
+    (root / "a" / ".hidden.png").write_bytes(b"x")
+    data = _own(root)
+    assert [label.text for label in data.label_set] == ["a", "b"]
+    assert (len(data), data.skipped) == (2, {})
+
+
+@pytest.mark.parametrize("names", ["1 2 10", "01 02", "11 12"])
+def test_numbers_alone_name_nothing(names: str, fill: Fill) -> None:
+    with pytest.raises(DataError, match="nothing says of what"):
+        _own(fill(**dict.fromkeys(names.split(), 1)))
+
+
+def test_odd_names_and_places(fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(**{"my letters+own@home/ب": 1, "my letters+own@home/two words": 1})
+    data = _own(root / "my letters+own@home")
+    assert [label.text for label in data.label_set] == ["ب", "two words"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(_own(Path("~/my letters+own@home"))) == 2
+    monkeypatch.chdir(tmp_path)
+    assert len(load_dataset("folder:my letters+own@home")) == 2
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """Old disks hold names in other code pages: bytes that are no UTF-8."""
+    for name in (b"beh", b"caf\xe9"):
+        folder = os.path.join(os.fsencode(tmp_path), name)  # noqa: PTH118 - a name of bytes
+        os.mkdir(folder)  # noqa: PTH102
+        cv2.imwrite(str(tmp_path / "one.png"), np.zeros((3, 3), np.uint8))
+        with open(os.path.join(folder, b"1.png"), "wb") as file:  # noqa: PTH118, PTH123
+            file.write((tmp_path / "one.png").read_bytes())
+    with pytest.raises(DataError, match="which is no text") as caught:
+        _own(tmp_path)
+    str(caught.value).encode()
+    data = _load(tmp_path)
+    assert (len(data), data.skipped) == (1, {"caf\ufffd": 1})
+    json.dumps(dict(data.skipped)).encode()
+
+
+@pytest.mark.parametrize(
+    "path", ["{}/" + "x" * 300, "{}/a\0b", "~nobody-of-that-name/x", "{}/0.png"]
+)
+def test_places_that_cannot_be(path: str, fill: Fill) -> None:
+    with pytest.raises(DataError):
+        _own(Path(path.format(fill(a=1) / "a")))
+
+
+def test_a_folder_that_may_not_be_read(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, iterdir = fill(a=1, b=1), Path.iterdir
+
+    def refuse(self: Path) -> Iterator[Path]:
+        if self.name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cannot read .*/b: Permission denied"):
+        _own(root)
+
+
+def test_damaged_images_are_named_when_they_are_looked_at(fill: Fill) -> None:
+    root = fill(a=2)
+    (root / "a" / "1.png").write_bytes(b"no image")
+    data = _own(root)
+    assert len(data) == 2
+    with pytest.raises(DataError, match=r"1\.png"):
+        data.blame(range(2))
+    data.blame([0])
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8)
+
+
+@given(names=st.lists(NAMES.filter(lambda n: n not in (".", "..")), max_size=4, unique=True))
+@settings(max_examples=100, deadline=None)
+def test_any_names_are_classes_or_an_error(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        for name in names:
+            (Path(root) / name).mkdir(exist_ok=True)
+            (Path(root) / name / "1.png").write_bytes(b"x")
+        try:
+            data = _own(Path(root))
+        except DataError as error:
+            str(error).encode()
+            return
+        assert len(data) + sum(data.skipped.values()) <= len(names)
+        assert all(label.text.isprintable() for label in data.label_set)
