@@ -19,7 +19,7 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import device, workstation
+from hcr_edge.cli import data, device, workstation
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -78,6 +78,13 @@ for _panel, _commands in (
 ):
     for _command in _commands:
         app.command(rich_help_panel=_panel)(guarded(_command))
+
+_data = typer.Typer(
+    no_args_is_help=True, help="Data sets: known, fetched, checked, drawn, divided."
+)
+for _name, _command in data.COMMANDS.items():
+    _data.command(_name)(guarded(_command))
+app.add_typer(_data, name="data", rich_help_panel="Data sets")
 
 
 def main() -> None:

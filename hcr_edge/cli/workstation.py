@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,16 +12,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.cli.console import answer, err, fail, say, show, table, warn, working
 from hcr_edge.cli.device import read_spec
-from hcr_edge.datasets import ahcd, find_data_dir, load_dataset, load_samples
+from hcr_edge.cli.extras import export_extra
+from hcr_edge.datasets import find_data_dir, is_present, load_dataset, load_samples
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
-from hcr_runtime import HcrError
 
 if TYPE_CHECKING:
     from hcr_edge.run_folder import EpochRow
     from hcr_export.artifacts import Limits
     from hcr_export.parity import ParityReport
 
+SETS_HELP = (
+    "A set that 'hcr-edge data list' names, or folder:PATH, csv:PATH, npz:PATH;"
+    " several joined with +, one label map with @."
+)
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Where published data sets lie; else the variable HCR_EDGE_DATA."),
@@ -39,28 +41,13 @@ MinAgreement = Annotated[
 ]
 
 
-class MissingExtraError(HcrError):
-    """A command whose packages are not installed."""
-
-
-@contextmanager
-def export_extra(command: str) -> Iterator[None]:
-    """Turn a failed import into an error that names the extra to install."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"'hcr-edge {command}' needs {error.name}", hint="pip install 'hcr-edge[export]'"
-        ) from error
-
-
 def train(
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     recipe: Annotated[str | None, typer.Option(help="A recipe file, or a shipped one.")] = None,
     arch: Annotated[
         str | None, typer.Option(help="A network, with its shipped recipe: ahcd-baseline, edge-s.")
     ] = None,
-    dataset: Annotated[str | None, typer.Option(help="ahcd, or folder:PATH.")] = None,
+    dataset: Annotated[str | None, typer.Option(help=SETS_HELP)] = None,
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
@@ -109,7 +96,7 @@ def crossval(
     out: Annotated[Path, typer.Option(help="The folder to make, with one run folder a fold.")],
     recipe: Annotated[str | None, typer.Option(help="A recipe file, or a shipped one.")] = None,
     arch: Annotated[str | None, typer.Option(help="A network, with its shipped recipe.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="ahcd, or folder:PATH.")] = None,
+    dataset: Annotated[str | None, typer.Option(help=SETS_HELP)] = None,
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     folds: Annotated[
@@ -240,7 +227,7 @@ def evaluate(
     model: Annotated[
         str, typer.Argument(help="A shipped name, .onnx, .tflite, .keras, or a run folder.")
     ],
-    dataset: Annotated[str, typer.Option(help="ahcd, samples, or folder:PATH.")],
+    dataset: Annotated[str, typer.Option(help=SETS_HELP)],
     split: Annotated[str | None, typer.Option(help="Which part; by default test, or all.")] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -278,6 +265,8 @@ def evaluate(
         f" {result.accuracy:.2%} ({result.correct} of {result.total},"
         f" 95 % interval {low:.2%} to {high:.2%})"
     )
+    for name, item in document["origins"].items():
+        say(f"  {name}: {item['accuracy']:.2%} ({item['correct']} of {item['total']})")
     if mistakes:
         say(f"commonest mistakes: {mistakes}")
 
@@ -297,10 +286,10 @@ def export(
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="What parity is measured on: ahcd, samples, or folder:PATH."),
+        typer.Option(help="What parity is measured on; a data set as for evaluate."),
     ] = None,
     calibration: Annotated[
-        str | None, typer.Option(help="What calibrates int8: ahcd, samples, or folder:PATH.")
+        str | None, typer.Option(help="What calibrates int8; a data set as for evaluate.")
     ] = None,
     data_dir: DataDir = None,
     max_drop: MaxDrop = None,
@@ -347,7 +336,7 @@ def export(
 def verify(
     bundle: Annotated[Path, typer.Argument(help="A bundle that hcr-edge export made.")],
     dataset: Annotated[
-        str | None, typer.Option(help="ahcd, samples, or folder:PATH; ahcd where it is present.")
+        str | None, typer.Option(help="A data set as for evaluate; ahcd where it is present.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which part; by default test, or all.")] = None,
     data_dir: DataDir = None,
@@ -429,7 +418,7 @@ def _limits(max_drop: float | None, min_agreement: float | None) -> Limits:
 def _default_dataset(data_dir: Path | None) -> str:
     """AHCD where it is present, or was pointed to; else the images that the project drew."""
     where = find_data_dir(data_dir)
-    if data_dir is not None or (where is not None and ahcd.is_present(where)):
+    if data_dir is not None or (where is not None and is_present("ahcd", where)):
         return "ahcd"
     if where is not None:
         warn(f"AHCD is not in {where}: the images that the project drew itself are used")

@@ -20,8 +20,9 @@ COMMANDS = [
     if line.startswith("hcr-edge ")
 ]
 # Long, or standing on the result of a long one; tests/e2e/test_whole_path.py runs their like.
-LONG = ("hcr-edge train", "hcr-edge export runs/first")
-NEEDS_DATA = "--dataset ahcd"
+# What downloads is tried against a server of its own in tests/edge/test_fetch.py.
+LONG = ("hcr-edge train", "hcr-edge export runs/first", "hcr-edge data fetch")
+NEEDS_DATA = re.compile(r"--dataset ahcd|data split ahcd")
 
 
 def test_python_blocks() -> None:
@@ -43,7 +44,7 @@ def test_commands_in_their_order(
     for line in chosen:
         arguments = shlex.split(line)[1:]
         moved = [argument.replace("build/", f"{tmp_path}/build/", 1) for argument in arguments]
-        result = hcr_edge(*moved, data=data_dir if NEEDS_DATA in line else None)
+        result = hcr_edge(*moved, data=data_dir if NEEDS_DATA.search(line) else None)
         assert result.returncode == 0, f"{line}\n{result.stderr}"
         assert result.stdout.strip()
 
@@ -51,7 +52,8 @@ def test_commands_in_their_order(
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith(LONG)])
 def test_long_commands_have_options_that_exist(hcr_edge: Command, line: str) -> None:
     words = shlex.split(line)
-    usage = hcr_edge(words[1], "--help").stdout
+    command = words[1:3] if words[1] == "data" else words[1:2]
+    usage = hcr_edge(*command, "--help").stdout
     for option in (word for word in words if word.startswith("--")):
         assert option in usage
 
