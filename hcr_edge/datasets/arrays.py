@@ -8,6 +8,7 @@ label. Nothing is unpickled.
 from __future__ import annotations
 
 import io
+import math
 import tokenize
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,10 +125,9 @@ def read_array(path: Path, files: Files, name: str) -> NDArray:
         raise DataError(f"{path}: {name} is no array ({reason[:200]})") from error
     if dtype.hasobject:
         raise DataError(f"{path}: {name} holds Python objects", allowed="numbers or text")
-    # The sizes are Python's whole numbers: they do not wrap round.
-    count = 1
-    for side in shape:
-        count *= int(side)
+    # The sizes are Python's whole numbers, which do not wrap round; or True, which is one too.
+    shape = tuple(int(side) for side in shape)
+    count = math.prod(shape)
     left = len(data) - stream.tell()
     if dtype.itemsize * count != left or dtype.itemsize == 0 or min(shape, default=0) < 0:
         raise DataError(f"{path}: {name} promises {shape} of {dtype}, which is not what it holds")

@@ -22,6 +22,7 @@ from hcr_edge.datasets import Dataset, join, load_dataset
 from hcr_edge.recipe import load_recipe
 from hcr_edge.run_folder import EpochRow
 from hcr_edge.train import train
+from hcr_runtime import Label
 
 LIMIT = 1400
 
@@ -147,7 +148,12 @@ def few_writers(
         keep[np.unique(data.writers * 28 + data.labels, return_index=True)[1]] = True
         return data.select(keep, split)
 
-    def load(spec: str, split: str, data_dir: Path | None = None) -> Dataset:
+    def load(
+        spec: str,
+        split: str,
+        data_dir: Path | None = None,
+        label_set: tuple[Label, ...] | None = None,
+    ) -> Dataset:
         assert spec == "ahcd"
         asked.append(split)
         if split == "all":

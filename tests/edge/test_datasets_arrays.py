@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -295,6 +295,7 @@ GOOD_LABELS = _npy(_header("'|u1'", "(12,)"), bytes(12))
         (_npy(_header(shape="(4294967296, 4294967296)"), b""), "is not what it holds"),  # 2^64: 0
         (_npy(_header(shape="(-12, -48)"), bytes(576)), "is not what it holds"),
         (_npy(_header(shape="(-1,)"), b""), "is not what it holds"),
+        (_npy(_header(shape="(True, False)"), b"x"), "is not what it holds"),
         (_npy(_header(), bytes(575)), "is not what it holds"),  # cut short
         (_npy(_header(), bytes(577)), "is not what it holds"),
         (_npy(_header("'|V0'", "(12,)"), b""), "is not what it holds"),
@@ -357,6 +358,8 @@ HEADER = st.one_of(
 )
 
 
+# NumPy takes True for a size, but not to shape an array by.
+@example(header=_header("'|u1'", "(True, 2, 1)"), data=b"xx", name="images")
 @given(header=HEADER, data=st.binary(max_size=64), name=st.sampled_from(["images", "labels"]))
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

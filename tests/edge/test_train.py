@@ -99,7 +99,7 @@ def test_the_model_is_the_best_by_validation_and_describes_itself(
     assert provenance.architecture == "ahcd-baseline"
     assert "ahcd" in provenance.training_data
     assert "1400 images" in provenance.training_data
-    assert provenance.data_licence == "no licence stated by the publisher"
+    assert provenance.data_licence == "no licence stated"
     assert set(provenance.figures.values()) == {
         base_run.result["test"]["accuracy"],
         base_run.result["validation"]["accuracy"],

@@ -285,7 +285,8 @@ class _Table:
         if self._separator != b"," and b"," in line:
             return line  # two kinds of separators: found to be no number later
         if self._separator == b" ":
-            return b",".join(map(_unquoted, line.split()))
+            # Not at every white space: a lone carriage return divides no cells.
+            return b",".join(_unquoted(cell) for cell in line.strip().split(b" ") if cell)
         return b",".join(_unquoted(cell.strip(b" ")) for cell in line.split(self._separator))
 
 
