@@ -26,7 +26,8 @@ from typer.testing import CliRunner
 from hcr_edge.cli import data_fetch
 from hcr_edge.cli.app import guarded
 from hcr_edge.datasets.catalogue import Entry, Manual, RemoteFile
-from hcr_edge.datasets.fetch import Patience, fetch, plan
+from hcr_edge.datasets.download import Patience
+from hcr_edge.datasets.fetch import fetch, plan
 from hcr_edge.errors import DataError
 
 BODY = random.Random(1).randbytes(300_000)
@@ -337,7 +338,7 @@ def test_trickling_server_is_waited_for(
     site: Site, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as each connection gains ground, breaking off does not count."""
-    monkeypatch.setattr("hcr_edge.datasets.fetch._GAINED", 50_000)
+    monkeypatch.setattr("hcr_edge.datasets.download._GAINED", 50_000)
     site.replies = [Reply(cut=50_000)]
     fetch(_entry(site.url), folder.data_dir, patience=QUICK)
     assert folder.file.read_bytes() == BODY

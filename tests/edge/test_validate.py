@@ -15,11 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.datasets import Dataset, load_dataset
-from hcr_edge.datasets.duplicates import likeness, near_pairs
-from hcr_edge.datasets.findings import CHECKS, judge
-from hcr_edge.datasets.inspection import Inspected, inspect_dataset
-from hcr_edge.datasets.traits import read_traits
-from hcr_edge.datasets.validate import Report, validate
+from hcr_edge.datasets.validation import Report, validate
+from hcr_edge.datasets.validation.duplicates import likeness, near_pairs
+from hcr_edge.datasets.validation.findings import CHECKS, judge
+from hcr_edge.datasets.validation.inspection import Inspected, inspect_dataset
+from hcr_edge.datasets.validation.traits import read_traits
 from hcr_edge.errors import DataError
 
 Image = NDArray[np.uint8]

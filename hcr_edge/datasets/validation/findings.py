@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hcr_edge.datasets.catalogue import load_catalogue
 from hcr_edge.datasets.content import Problem
-from hcr_edge.datasets.duplicates import equal_groups, near_pairs
-from hcr_edge.datasets.inspection import Inspected, Progress
 from hcr_edge.datasets.orientation import Orientation, measure
 from hcr_edge.datasets.published import check_orientation
-from hcr_edge.datasets.traits import Traits, read_traits
+from hcr_edge.datasets.validation.duplicates import equal_groups, near_pairs
+from hcr_edge.datasets.validation.inspection import Inspected, Progress
+from hcr_edge.datasets.validation.traits import Traits, read_traits
 from hcr_edge.errors import DataError
 
 # Every check, in the order of a report, and what it is about.

@@ -11,17 +11,17 @@ import numpy as np
 
 from hcr_edge.datasets import load_dataset, load_samples, parse_spec
 from hcr_edge.datasets.content import Problem
-from hcr_edge.datasets.findings import CHECKS, judge
-from hcr_edge.datasets.inspection import (
+from hcr_edge.datasets.orientation import Orientation
+from hcr_edge.datasets.sets import SETS
+from hcr_edge.datasets.splits import SplitFile
+from hcr_edge.datasets.validation.findings import CHECKS, judge
+from hcr_edge.datasets.validation.inspection import (
     Inspected,
     Progress,
     inspect_dataset,
     inspect_published,
 )
-from hcr_edge.datasets.orientation import Orientation
-from hcr_edge.datasets.own_data import inspect_arrays, inspect_folder, inspect_manifest
-from hcr_edge.datasets.sets import SETS
-from hcr_edge.datasets.splits import SplitFile
+from hcr_edge.datasets.validation.own_data import inspect_arrays, inspect_folder, inspect_manifest
 from hcr_edge.label_maps import LabelMap, find_label_map
 
 SCHEMA_VERSION = 1

@@ -15,9 +15,9 @@ from hcr_edge.datasets.content import UNKNOWN_WRITER, Problem, known_labels
 from hcr_edge.datasets.folder import SPLITS
 from hcr_edge.datasets.formats.archive import open_files
 from hcr_edge.datasets.formats.streams import damage
-from hcr_edge.datasets.inspection import Decoder, Inspected, Progress, inspect_dataset
 from hcr_edge.datasets.naming import LabelNames, at_home, named_labels, shown
 from hcr_edge.datasets.tree import is_image
+from hcr_edge.datasets.validation.inspection import Decoder, Inspected, Progress, inspect_dataset
 from hcr_edge.errors import DataError
 from hcr_edge.label_maps import LabelMap
 from hcr_runtime import Label

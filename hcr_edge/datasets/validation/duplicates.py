@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_edge.datasets.images import Image
-from hcr_edge.datasets.traits import LARGE, Glyph, Traits
+from hcr_edge.datasets.validation.traits import LARGE, Glyph, Traits
 
 # Chosen on pairs of AHCD, Hijja, CoMNIST, Hoda and NIST SD19, where writers are known: these keep
 # 99 in 100 copies that were shifted or saved as JPEG of quality 75, and find none, or a handful,
