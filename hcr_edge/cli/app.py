@@ -9,17 +9,15 @@ import functools
 import io
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated, Any
 
 import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, workstation
+from hcr_edge.cli import data, device, interrupt, workstation
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -96,14 +94,10 @@ def main() -> None:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Warnings()])
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt.listen()
     app()
 
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         warn(record.getMessage())
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -10,8 +10,11 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from hcr_edge.cli import interrupt
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -55,16 +58,22 @@ def working(message: str) -> Iterator[Any]:
     """Show that something is going on; the value's `update` changes the message."""
     if err.is_terminal:
         with err.status(message) as status:
-            yield status
+            yield _Working(status)
     else:
-        yield _Lines()
+        yield _Working(None)
 
 
-class _Lines:
-    """A status where nobody watches: says nothing."""
+class _Working:
+    """A status; where nobody watches it says nothing."""
+
+    def __init__(self, status: Status | None) -> None:
+        self.status = status
 
     def update(self, message: str) -> None:
-        """Take a message."""
+        """Show what is being done now; stop here if an interrupt got lost before."""
+        interrupt.check()
+        if self.status is not None:
+            self.status.update(message)
 
 
 class Table(RichTable):

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -157,6 +157,8 @@ def test_box_lies_inside_the_frame_and_its_crop_is_square(data: st.DataObject) -
     points = st.tuples(st.integers(0, width - 1), st.integers(0, height - 1))
     for _ in range(data.draw(st.integers(1, 3))):
         cv2.line(frame, data.draw(points), data.draw(points), 20, data.draw(st.integers(1, 9)))
+    # Where ink covers about half, nobody can say which of the two is the paper.
+    assume((frame < 128).mean() < 0.4)
     box = largest_glyph(frame)
     if box is not None:
         assert min(box.left, box.top) >= 0
