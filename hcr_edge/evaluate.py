@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,10 @@ def evaluate(
         origins={}
         if data.origin is None
         else {
-            name: (int(right[data.origin == i].sum()), int((data.origin == i).sum()))
+            replace(data, name=name).title: (
+                int(right[data.origin == i].sum()),
+                int((data.origin == i).sum()),
+            )
             for i, name in enumerate(data.origins)
         },
     )

@@ -80,7 +80,8 @@ def train(
         labels=training.label_set,
         output=architecture.output,
         provenance=Provenance(
-            training_data=f"{training.title}, {recipe.protocol} split, {len(training)} images",
+            training_data=f"{training.title}, {_protocol(recipe, training)} split,"
+            f" {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
             versions=library_versions(),
@@ -360,7 +361,7 @@ def _result(
         "name": recipe.name,
         "arch": recipe.arch,
         "dataset": test.title,
-        "protocol": recipe.protocol,
+        "protocol": _protocol(recipe, test),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
         "validation": {"accuracy": state.best_accuracy, "total": len(validation)},
@@ -372,6 +373,13 @@ def _result(
             "interval": [low, high],
         },
     }
+
+
+def _protocol(recipe: Recipe, data: Dataset) -> str:
+    """Whose split it is: not every set has an official one."""
+    if recipe.protocol != "official":
+        return recipe.protocol
+    return "official" if data.split_rule == "published" else data.split_rule
 
 
 def _with_figures(spec: ModelSpec, result: dict[str, Any]) -> ModelSpec:

@@ -62,8 +62,12 @@ class Dataset:
         >>> label = Label("ا", "alef")
         >>> Dataset("ahcd+folder:/home/me/my+own", "all", [], np.empty(0, int), (label,)).title
         'ahcd+folder my+own'
+        >>> Dataset("folder:/me/a+csv:/you/b.csv", "all", [], np.empty(0, int), (label,)).title
+        'folder a+csv b.csv'
         """
-        return re.sub(r"(?<![^+])(folder|csv|npz):(?:[^/\\]*[/\\])*", r"\1 ", self.name)
+        parts = re.split(r"\+(?=(?:folder|csv|npz):)", self.name)
+        own = re.compile(r"^(folder|csv|npz):(?:[^/\\]*[/\\])*")
+        return "+".join(own.sub(r"\1 ", part) for part in parts)
 
     def encoded(self, index: int) -> bytes:
         """Return image `index` as the bytes of an image file (PNG where it was an array).
@@ -187,9 +191,9 @@ def join_sets(parts: Sequence[Dataset]) -> Dataset:
         ),
         label_set=labels,
         writers=np.concatenate(writers),
-        licence="; ".join(f"{part.name}: {part.licence}" for part in parts),
+        licence="; ".join(f"{part.title}: {part.licence}" for part in parts),
         skipped=skipped,
-        split_rule=", ".join(f"{part.name}: {part.split_rule}" for part in parts),
+        split_rule=", ".join(f"{part.title}: {part.split_rule}" for part in parts),
         names=[part.where(i) for part in parts for i in range(len(part))],
         origins=tuple(part.name for part in parts),
         origin=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
@@ -236,7 +240,9 @@ def deal_writers(
         if len(sizes) < len(shares):
             name = data.origins[number] if data.origins else data.name
             raise DataError(
-                f"{name} has {len(sizes)} groups of writers", allowed=f"{len(shares)} or more"
+                f"{name} has {len(sizes)} groups of writers",
+                allowed=f"{len(shares)} or more",
+                hint="the split 'all' takes everything",
             )
         result[members[known]] = _deal(sizes, np.asarray(shares, float), seed)[numbers]
     return result

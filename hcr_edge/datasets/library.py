@@ -160,12 +160,15 @@ def _join(parts: list[Dataset], split: str) -> Dataset:
 
 def _missing(finder: Finder, split: str) -> DataError:
     known, entry = finder.known, find_entry(finder.known.name)
+    if finder.damaged:
+        return next(iter(finder.damaged.values()))
     present = list(dict.fromkeys(part for _, part in finder.present()))
     if present:
         parts = {part for layout in known.layouts for part in layout.parts}
         if split in parts or split == "all":
             return DataError(
-                f"{known.name}: the files of its {split} part are not all in {finder.data_dir}",
+                f"{known.name}: the files of its {'parts' if split == 'all' else split + ' part'}"
+                f" are not all in {finder.data_dir}",
                 allowed=f"there are: {', '.join(present)}",
                 hint=_how_to_get(known.name),
             )
@@ -174,9 +177,16 @@ def _missing(finder: Finder, split: str) -> DataError:
             allowed=", ".join(dict.fromkeys((*present, "train", "test", "all"))),
         )
     files = ", ".join(repr(file.name) for file in entry.files)
-    accepted = ", ".join(entry.manual.accepts) if entry.manual else ""
+    names = [name for name in entry.manual.accepts if name != "*"] if entry.manual else []
+    accepted = ", ".join(names) or "its files as the publisher ships them"
+    unlike = (finder.data_dir / entry.folder).is_dir()
     return DataError(
-        f"{known.name} is not in {finder.data_dir}",
+        f"{known.name} is not in {finder.data_dir}"
+        + (
+            f": nothing in its folder {entry.folder}/ is named as the set's files are"
+            if unlike
+            else ""
+        ),
         allowed=f"{files or accepted}, there or in its folder {entry.folder}/",
         hint=f"get it from {entry.source}; {_how_to_get(known.name)}",
     )

@@ -23,6 +23,8 @@ GRID = 8
 FINGERPRINTS = Path(__file__).with_name("fingerprints.json")
 # Images of a class beyond these add nothing to the proof.
 _EACH = 80
+# Classes, and images of a class, from which labels can be told to be off by one.
+_FEW = 4
 # Standard errors by which another orientation must be the better one before a set is refused,
 # and the share of the full effect that it must reach: noise has neither.
 _SURE = 6.0
@@ -58,6 +60,7 @@ class Orientation:
         margin: Standard errors between it and ``upright``, or the next best where it is upright.
         bright_ink: Share of the images whose ink is brighter than their ground.
         images: How many had a fingerprint.
+        shift: 1 or -1 where images have the shape of the next or the last label; otherwise 0.
     """
 
     found: str
@@ -65,6 +68,7 @@ class Orientation:
     margin: float
     bright_ink: float
     images: int
+    shift: int = 0
 
     @property
     def proven(self) -> bool:
@@ -127,12 +131,14 @@ def measure(
     """
     known = fingerprints()
     rows: list[NDArray[np.float32]] = []
+    means: dict[int, Grid] = {}
     weight = 0.0
     bright = 0
     for index, label in enumerate(label_set):
         if label.text not in known:
             continue
         probes = _probes(known[label.text])
+        grids: list[Grid] = []
         members = np.flatnonzero(labels == index)
         step = max(len(members) // _EACH, 1)
         for i in members[::step][:_EACH].tolist():
@@ -142,6 +148,9 @@ def measure(
             bright += not has_bright_ground(images[i])
             weight += float((probes[0] ** 2).sum())
             rows.append(probes @ grid.ravel())
+            grids.append(grid)
+        if len(grids) >= _FEW:
+            means[index] = np.asarray(np.mean(grids, axis=0), np.float32)
     if len(rows) < 2:
         return Orientation("upright", 0.0, 0.0, bright / max(len(rows), 1), len(rows))
     # A matched filter: symmetric letters have little left of their fingerprint and little say.
@@ -153,7 +162,41 @@ def measure(
     difference = table[:, best] - table[:, other]
     error = float(difference.std(ddof=1)) / np.sqrt(len(rows))
     margin = float(difference.mean()) / max(error, 1e-9)
-    return Orientation(names[best], float(effects[best]), margin, bright / len(rows), len(rows))
+    return Orientation(
+        names[best],
+        float(effects[best]),
+        margin,
+        bright / len(rows),
+        len(rows),
+        _label_shift(means, label_set),
+    )
+
+
+def _label_shift(means: dict[int, Grid], label_set: Sequence[Label]) -> int:
+    """Find out whether labels are off by one: as their neighbours, images fit far better.
+
+    Args:
+        means: Mean grid of the images of each label.
+        label_set: The labels.
+
+    Returns:
+        1 or -1 where an image labelled i is i + 1 or i - 1, counted round; else 0.
+    """
+    known = fingerprints()
+    for shift in (1, -1):
+        own, other = [], []
+        for index, mean in means.items():
+            neighbour = known.get(label_set[(index + shift) % len(label_set)].text)
+            if neighbour is not None:
+                own.append(_likeness(mean, known[label_set[index].text]))
+                other.append(_likeness(mean, neighbour))
+        if len(own) >= _FEW and np.mean(other) > max(float(np.mean(own)) + 0.15, 0.6):
+            return shift
+    return 0
+
+
+def _likeness(one: Grid, two: Grid) -> float:
+    return float(np.corrcoef(one.ravel(), two.ravel())[0, 1])
 
 
 def _probes(fingerprint: Grid) -> NDArray[np.float32]:

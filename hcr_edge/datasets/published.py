@@ -131,12 +131,16 @@ class Finder:
     """Looks for a set's files below a folder of data sets.
 
     Archives are listed once, and only where the cache does not know their checksum.
+
+    Attributes:
+        damaged: Archives that could not be listed, and why.
     """
 
     def __init__(self, known: PublishedSet, data_dir: Path, cache: Cache) -> None:
         self.known, self.data_dir, self.cache = known, data_dir, cache
         self._opened: dict[Path, Files] = {}
         self._digests: dict[Path, str] = {}
+        self.damaged: dict[Path, DataError] = {}
 
     def present(self) -> list[tuple[Layout, str]]:
         """Return every layout and part whose files are there."""
@@ -159,12 +163,6 @@ class Finder:
             DataError: The files are damaged, or the images are not the right way up.
         """
         title = f"{self.known.name}-{layout.name}-{part}"
-        for path in self._containers():
-            if path.is_dir():
-                continue
-            entry = self._entry(title, layout, self._digest(path))
-            if (content := self.cache.load(entry)) is not None:
-                return Part(part, layout, path, content)
         found = self._locate(layout, part)
         if found is None:
             return None
@@ -218,7 +216,12 @@ class Finder:
 
     def _locate(self, layout: Layout, part: str) -> tuple[Path, list[str]] | None:
         for path in self._containers():
-            if members := layout.select(self._names(path), part):
+            try:
+                names = self._names(path)
+            except DataError as error:
+                self.damaged[path] = error  # the set may lie beside it, whole
+                continue
+            if members := layout.select(names, part):
                 return path, members
         return None
 
@@ -286,7 +289,7 @@ def refuse_problems(name: str, where: str, content: Content) -> None:
 
 
 def check_orientation(where: str, seen: Orientation, bright_ink: bool | None) -> None:
-    """Refuse images that are proven not to be upright, or whose polarity is not the declared.
+    """Refuse images that are proven not to be upright, inverted, or labelled off by one.
 
     Args:
         where: The set and part, for the error.
@@ -294,10 +297,17 @@ def check_orientation(where: str, seen: Orientation, bright_ink: bool | None) ->
         bright_ink: The declared polarity, if any.
 
     Raises:
-        DataError: They are mirrored, turned, transposed or inverted.
+        DataError: They are mirrored, turned, transposed or inverted, or their labels are shifted.
     """
     if seen.images < _LEAST:
         return  # a handful of like images can be sure of anything
+    if seen.shift:
+        neighbour = "next" if seen.shift > 0 else "last"
+        raise DataError(
+            f"{where}: labels are off by one: images have the shape of the {neighbour} label's",
+            allowed="images of the character that their label says",
+            hint="the labels were counted from another number than the publisher's",
+        )
     if seen.found != "upright" and seen.proven:
         raise DataError(
             f"{where} comes out {seen.found}: {seen.images} images were compared with the known"

@@ -11,6 +11,7 @@ import pytest
 
 from hcr_edge.datasets import SETS, is_present, load_dataset
 from hcr_edge.datasets import library as library_module
+from hcr_edge.datasets.validation import validate
 from hcr_edge.errors import DataError
 from tests.edge.published_files import (
     LAYOUTS,
@@ -119,14 +120,11 @@ def test_a_place_that_may_not_be_read(
 ) -> None:
     digits = sample("persian-digits", data_dir).first(20)
     put(tmp_path / "persian-digits", in_folders(digits, lambda t: str(ord(t) - 0x6F0)))
-    iterdir = Path.iterdir
 
-    def refuse(self: Path) -> Iterator[Path]:
-        if self.name == "persian-digits":
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return iterdir(self)
+    def refuse(top: Path, onerror: object) -> Iterator[object]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(top))
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr("hcr_edge.datasets.formats.files.os.walk", refuse)
     with pytest.raises(DataError, match="Permission denied"):
         load_dataset("persian-digits", "all", data_dir=tmp_path)
 
@@ -155,10 +153,24 @@ def test_links_and_pipes_are_no_files(data_dir: Path, tmp_path: Path) -> None:
     os.mkfifo(place / "3" / "pipe.png")
     os.mkfifo(place / "archive.zip")
     (place / "5" / "gone.png").symlink_to(place / "nowhere.png")
-    assert len(load_dataset("persian-digits", "all", data_dir=tmp_path)) == 20
-    (place / "6" / "out.png").symlink_to("/etc/hostname")
-    with pytest.raises(DataError, match="a link to something outside"):
-        load_dataset("persian-digits", "all", data_dir=tmp_path)
+    (place / "6" / "again.png").symlink_to(next((place / "5").glob("*[0-9].png")))
+    assert len(load_dataset("persian-digits", "all", data_dir=tmp_path)) == 21
+
+
+def test_a_damaged_archive_does_not_hide_what_lies_beside_it(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "ahcd"
+    place.mkdir()
+    (place / "Arabic Handwritten Characters Dataset CSV.zip").write_bytes(b"PK\3\4 cut")
+    with pytest.raises(DataError, match=r"CSV\.zip"):
+        load_dataset("ahcd", "test", data_dir=tmp_path)
+    name = "Train+Test Images Matlab.mat"
+    (place / name).write_bytes((data_dir / "ahcd" / name).read_bytes())
+    assert len(load_dataset("ahcd", "test", data_dir=tmp_path)) == 3360
+    report = validate("ahcd", data_dir=tmp_path, split="test")
+    assert [problem.check for problem in report.errors] == ["damaged"]
+    assert [part.images for part in report.parts] == [3360]
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -80,7 +80,7 @@ def test_one_image_is_the_same_in_both_forms(found: Sample, tmp_path: Path) -> N
         with pytest.raises(DataError, match="test part"):
             load_dataset("hoda", "test", data_dir=tmp_path / form)
         # Part of a set is not all of it.
-        with pytest.raises(DataError, match="all part are not all in") as caught:
+        with pytest.raises(DataError, match="its parts are not all in") as caught:
             load_dataset("hoda", "all", data_dir=tmp_path / form)
         assert caught.value.allowed == "there are: train"
 

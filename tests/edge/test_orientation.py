@@ -30,6 +30,7 @@ from tests.edge.published_files import (
     csv_rows,
     emnist_csv,
     few,
+    in_folders,
     put,
     sample,
     split_of,
@@ -142,6 +143,29 @@ def test_orientations_are_told_and_undone(orientation: str, name: str, data_dir:
     for image, was in zip(turned.images[:5], found.images[:5], strict=True):
         np.testing.assert_array_equal(turned_back(image, orientation), was)
     assert seen.bright_ink > 0.8 or not SETS[name].bright_ink
+
+
+@pytest.mark.parametrize("name", ["ahcd", "mnist", "hoda", "az", "comnist-cyrillic", "hijja"])
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_labels_that_are_off_by_one_are_told(name: str, shift: int, data_dir: Path) -> None:
+    """A publisher counts from 1, a copy from 0: every image is labelled as its neighbour."""
+    data = load_dataset(name, {"mnist": "test", "hoda": "test"}.get(name, "all"))
+    shifted = (data.labels + shift) % len(data.label_set)
+    seen = measure(data.images, shifted, data.label_set)
+    assert seen.shift == -shift
+    if shift:
+        with pytest.raises(DataError, match="labels are off by one"):
+            check_orientation(name, seen, None)
+    else:
+        check_orientation(name, seen, None)
+
+
+def test_digits_in_folders_from_1_to_10(data_dir: Path, tmp_path: Path) -> None:
+    digits = sample("persian-digits", data_dir)
+    files = in_folders(digits, lambda text: str(ord(text) - 0x6F0 + 1))
+    put(tmp_path / "persian-digits", files)
+    with pytest.raises(DataError, match=r"off by one: .* the last label"):
+        load_dataset("persian-digits", "all", data_dir=tmp_path)
 
 
 def test_nearly_every_class_has_a_fingerprint() -> None:

@@ -21,6 +21,7 @@ from hcr_edge.datasets.validation.findings import CHECKS, judge
 from hcr_edge.datasets.validation.inspection import Inspected, inspect_dataset
 from hcr_edge.datasets.validation.traits import read_traits
 from hcr_edge.errors import DataError
+from tests.edge.published_files import in_folders, put, russian, sample
 
 Image = NDArray[np.uint8]
 LETTERS = "بجس"
@@ -487,3 +488,25 @@ def test_report_as_json(sound: Path) -> None:
             "message": "the image is empty (0 bytes)",
         }
     ]
+
+
+def test_a_table_of_which_every_row_is_wrong(data_dir: Path, tmp_path: Path) -> None:
+    """Nothing can be read of it: all the more must be said."""
+    files = russian(sample("russian-letters", data_dir).first(40))
+    table = files["letters.csv"].decode().splitlines()
+    moved = [
+        table[0],
+        *(",".join([*row.split(",")[:1], "40", *row.split(",")[2:]]) for row in table[1:]),
+    ]
+    put(tmp_path / "russian-letters", {**files, "letters.csv": "\n".join(moved).encode()})
+    report = validate("russian-letters", data_dir=tmp_path)
+    assert [part.images for part in report.parts] == [0]
+    assert len([problem for problem in report.errors if problem.check == "label"]) == 40
+
+
+def test_labels_off_by_one(data_dir: Path, tmp_path: Path) -> None:
+    digits = sample("persian-digits", data_dir)
+    put(tmp_path / "persian-digits", in_folders(digits, lambda t: str((ord(t) - 0x6F0 + 1) % 10)))
+    report = validate("persian-digits", data_dir=tmp_path)
+    assert [problem.check for problem in report.errors] == ["label"]
+    assert "off by one" in report.errors[0].message

@@ -182,7 +182,7 @@ class Exact:
 
 
 class Folder(Files):
-    """Files below a folder. Linked folders are not entered, linked files must lie inside.
+    """Files below a folder. Linked folders are not entered.
 
     Args:
         path: The folder.
@@ -210,9 +210,8 @@ class Folder(Files):
         # Strings, not paths: there may be hundreds of thousands of files.
         status = os.lstat(file)
         if stat.S_ISLNK(status.st_mode):
-            target = Path(file).resolve()
-            if not target.is_relative_to(self._root):
-                raise refused(self.path, name, "a link to something outside")
+            # A folder is its owner's, and may link to a store elsewhere; an archive's links not.
+            target = Path(file)
             if not target.is_file():
                 return
             status = target.stat()

@@ -40,6 +40,9 @@ def _read(files: Files, members: list[str], part: str, pixels: PixelFile) -> Con
         for row, item in enumerate(_rows(files, table), start=2):
             where = f"{table}, row {row}"
             name = f"{folder}/{(item['file'] or '').strip()}"
+            # An archive may have been unpacked into a folder of its own name.
+            inner = name.replace(f"{folder}/", f"{folder}/{folder.rpartition('/')[2]}/", 1)
+            name = inner if name not in present and inner in present else name
             label = _label(item)
             if label is None:
                 pair = f"letter {item['letter']!r} with label {item['label']!r}"

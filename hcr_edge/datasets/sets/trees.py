@@ -62,16 +62,20 @@ def _tree(
 
 _PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val"}
 _PARTS |= {"valid": "val", "validation": "val"}
+_WORDS = [label.name for label in PERSIAN_DIGITS]
 _ARABIC_INDIC = str.maketrans("٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹", "01234567890123456789")
 
 
 def _digit(name: str) -> str:
-    """``train/4/17.png`` → ``۴``; the folder may be named in any of the three digits."""
+    """``train/4/17.png`` → ``۴``; also ``04``, ``class_4``, ``four``, or in Arabic digits."""
     folders = name.split("/")[:-1]
     if not folders:
         return ""
-    digit = folder_text(folders[-1]).translate(_ARABIC_INDIC)
-    return PERSIAN_DIGITS[int(digit)].text if re.fullmatch(r"[0-9]", digit) else ""
+    text = folder_text(folders[-1]).translate(_ARABIC_INDIC).casefold()
+    if text in _WORDS:
+        return PERSIAN_DIGITS[_WORDS.index(text)].text
+    found = re.fullmatch(r"(?:class|digit)?[ _-]?0?([0-9])", text)
+    return PERSIAN_DIGITS[int(found[1])].text if found else text
 
 
 def _digit_part(name: str) -> str:

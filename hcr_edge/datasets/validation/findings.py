@@ -126,7 +126,8 @@ def _orientation(part: Inspected, seen: Orientation) -> list[Problem]:
         check_orientation(part.title, seen, part.bright_ink)
     except DataError as error:
         turned = seen.found != "upright" and seen.proven
-        return [Problem("orientation" if turned else "inverted", part.title, str(error))]
+        check = "label" if seen.shift else "orientation" if turned else "inverted"
+        return [Problem(check, part.title, str(error))]
     return []
 
 

@@ -216,10 +216,14 @@ def inspect_published(
     for part_name in parts if split in (None, "all") else [split]:
         progress(f"reading {name} {part_name}")
         try:
-            if read := _read(finder, layouts, str(part_name), name, variants):
+            read = _read(finder, layouts, str(part_name), name, variants)
+            if read is not None:  # it may be empty, and all the more wrong
                 found.append(read)
         except DataError as error:
             problems.append(Problem("damaged", f"{name} {part_name}", str(error)))
+    problems += [
+        Problem("damaged", path.name, str(error)) for path, error in finder.damaged.items()
+    ]
     if split in (None, "all") and "all" not in parts:
         used = {layout.name for layout, _ in present}
         needed = dict.fromkeys(
