@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.datasets.images import Images, PixelFile
+from hcr_edge.datasets.images import Images
 from hcr_edge.errors import DataError
 
 UNKNOWN_WRITER = -1
@@ -53,10 +53,6 @@ class Content:
     names: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     skipped: tuple[tuple[str, int], ...] = ()
-
-
-# A reader writes pixels to the file it is given and returns the rest.
-Read = Callable[[PixelFile], Content]
 
 
 def known_labels(
