@@ -15,7 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,11 +128,11 @@ def archive_images(path: Path, step: int) -> dict[str, bytes]:
     """Every `step`-th image file of a zip or tar, by name, in the archive's order."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".png")]
+            names = [name for name in archive.namelist() if name.endswith((".png", ".jpg"))]
             return {name: archive.read(name) for name in names[::step]}
     found: dict[str, bytes] = {}
     with tarfile.open(path) as tar:
-        files = (member for member in tar if member.name.endswith(".png"))
+        files = (member for member in tar if member.name.endswith((".png", ".jpg")))
         for i, member in enumerate(files):
             if i % step == 0:
                 stream = tar.extractfile(member)
@@ -192,6 +192,23 @@ def _centred(image: Image, side: int = 28) -> Image:
     return canvas
 
 
+def _hexadecimal_folder(name: str) -> str:
+    return chr(int(name.split("/")[-2][-2:], 16))
+
+
+def _letter_folder(name: str) -> str:
+    return name.split("/")[-2]
+
+
+# Archive, step, and how a file's name says its letter.
+LATIN_ARCHIVES: dict[str, tuple[str, int, Callable[[str], str]]] = {
+    "sd19-vowels": ("sd19_vowels", 20, _hexadecimal_folder),
+    "mohneesh": ("mohneesh_upper", 6, _letter_folder),
+    "charwizard": ("charwizard_upper", 8, _letter_folder),
+    "ateam": ("ateam_upper_lower", 4, _hexadecimal_folder),
+}
+
+
 @cache
 def sample(name: str, data_dir: Path) -> Sample:
     """Real images for a set: its own, or those that come nearest to it."""
@@ -233,6 +250,10 @@ def sample(name: str, data_dir: Path) -> Sample:
         texts = [_of_sd19(file) for file in letters]
         images_ = [decoded(data) for data in letters.values()]
         return _spread(images_ + big, texts + list(digits_.texts[:200]), 12)
+    if name in LATIN_ARCHIVES:
+        archive, step, letter = LATIN_ARCHIVES[name]
+        files = archive_images(data_dir / "latin" / f"{archive}.tar.xz", step)
+        return _spread([decoded(d) for d in files.values()], [letter(f) for f in files], 20)
     split = name.removeprefix("emnist-")
     wanted = EMNIST_CLASSES[split]
     small = [
@@ -493,6 +514,25 @@ def hijja_tables(found: Sample, part: str = "test") -> dict[str, bytes]:
     }
 
 
+# Where the small Latin sets have an image, by its letter and number.
+LATIN_PATHS: dict[str, Callable[[str, int], str]] = {
+    "sd19-vowels": lambda t, i: (
+        f"dataset/v1/{t}_{'u' if t.isupper() else 'l'}/train_{ord(t):02x}/{i}.png"
+    ),
+    "mohneesh": lambda t, i: f"output/{t}/{i}.jpg",
+    "charwizard": lambda t, i: f"dataset-28/{t}/2024-{t}_{i % 9}{i}.png",
+    "ateam": lambda t, i: f"u{ord(t):02x}/u{ord(t):02x}-{i}.png",
+}
+
+
+def _latin(path: Callable[[str, int], str], found: Sample) -> dict[str, bytes]:
+    files = {
+        path(text, i): png(image, Path(path(text, i)).suffix)
+        for i, (image, text) in enumerate(zip(found.images, found.texts, strict=True))
+    }
+    return {"letters.zip": zipped(files)}
+
+
 # Set, layout: how its files are written from one sample.
 WRITERS: dict[str, dict[str, Callable[[Sample], dict[str, bytes]]]] = {
     "ahcd": {
@@ -528,6 +568,7 @@ WRITERS: dict[str, dict[str, Callable[[Sample], dict[str, bytes]]]] = {
     "russian-letters": {"csv": lambda found: {"letters.zip": zipped(russian(found))}},
     "az": {"csv": _az},
     "sd19": {"by_class": lambda found: {"by_class.zip": zipped(by_class(found))}},
+    **{name: {"tree": partial(_latin, path)} for name, path in LATIN_PATHS.items()},
 }
 # Every layout of every set; of EMNIST's, whose code is one, each layout once and each set once.
 LAYOUTS = [
@@ -551,4 +592,4 @@ def split_of(name: str, layout: str) -> str:
         return "test"
     if (name, layout) == ("hoda", "mat"):
         return "train"
-    return "all" if name in (*_UNDIVIDED, "az", "sd19") else "test"
+    return "all" if name in (*_UNDIVIDED, "az", "sd19", *LATIN_PATHS) else "test"

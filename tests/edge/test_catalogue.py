@@ -14,6 +14,7 @@ NAMES = {
     "ahcd", "hijja", "emnist-letters", "emnist-balanced", "emnist-byclass", "emnist-bymerge",
     "emnist-digits", "emnist-mnist", "mnist", "hoda", "persian-digits", "comnist-cyrillic",
     "comnist-latin", "russian-letters", "az", "sd19",
+    "sd19-vowels", "mohneesh", "charwizard", "ateam",
 }  # fmt: skip
 ENTRIES = list(load_catalogue().values())
 FILES = [pytest.param(e, f, id=f"{e.name}-{f.name}") for e in ENTRIES for f in e.files]

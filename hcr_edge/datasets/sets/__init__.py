@@ -6,6 +6,7 @@ from hcr_edge.datasets.sets.az import AZ
 from hcr_edge.datasets.sets.emnist import EMNIST, MNIST
 from hcr_edge.datasets.sets.hijja import HIJJA
 from hcr_edge.datasets.sets.hoda import HODA
+from hcr_edge.datasets.sets.latin_letters import LATIN
 from hcr_edge.datasets.sets.russian_letters import RUSSIAN_LETTERS
 from hcr_edge.datasets.sets.trees import COMNIST, PERSIAN_DIGIT_TREE, SD19
 
@@ -22,5 +23,6 @@ SETS: dict[str, PublishedSet] = {
         RUSSIAN_LETTERS,
         AZ,
         SD19,
+        *LATIN,
     )
 }
