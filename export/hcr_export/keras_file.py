@@ -85,6 +85,7 @@ def save_keras(model: Any, spec: ModelSpec, path: Path) -> None:
 def append_spec(path: Path, spec: ModelSpec) -> None:
     """Add the description to a ``.keras`` file, or to the end of a ``.tflite`` file."""
     entry = zipfile.ZipInfo(SPEC_ENTRY, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(entry, spec.to_json())
 

@@ -70,3 +70,14 @@ def test_int8_is_u8s8_per_channel(bundle) -> None:
 
 def test_int8_has_no_batch_normalisation_left(bundle) -> None:
     assert not _of_type(onnx.load(bundle.path / "tiny-int8.onnx"), "BatchNormalization")
+
+
+def test_int8_spends_next_to_nothing_on_names(bundle) -> None:
+    """They were a tenth of the file; what a device must know keeps its name."""
+    graph = onnx.load(bundle.path / "tiny-int8.onnx").graph
+    inner = {name for node in graph.node for name in (*node.input, *node.output)}
+    inner -= {value.name for value in (*graph.input, *graph.output)}
+    assert max(map(len, inner)) <= 5
+    assert {node.name for node in graph.node} == {""}
+    assert [value.name for value in graph.input] == ["image"]
+    assert not graph.value_info
