@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from hcr_edge.checkpoints import model_file
 from hcr_edge.datasets import Dataset, match_labels
+from hcr_edge.rejection import Refusal, false_acceptance, measure_refusal
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError, Label, ModelSpec, preprocess
+from hcr_runtime.image import ImageLike
 
-Scorer = Callable[[list[bytes]], NDArray[np.float32]]
+Scorer = Callable[[Sequence[ImageLike]], NDArray[np.float32]]
 CHUNK = 64
 
 
@@ -31,6 +33,9 @@ class Evaluation:
         label_set: The classes.
         confusion: int64 of shape (classes, classes): true by predicted.
         skipped: Classes that the model does not have, and how many images each holds.
+        refusal: What the model's threshold does to these images.
+        false_acceptance: Share of drawings that are no character, yet answered, by kind
+            (`outliers.KINDS`).
         origins: Right answers and images of each of several joined sets, by name.
     """
 
@@ -41,6 +46,8 @@ class Evaluation:
     label_set: tuple[Label, ...]
     confusion: NDArray[np.int64]
     skipped: Mapping[str, int]
+    refusal: Refusal
+    false_acceptance: Mapping[str, float]
     origins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -94,6 +101,10 @@ class Evaluation:
                 {"true": true, "predicted": predicted, "count": count}
                 for true, predicted, count in self.confused()
             ],
+            "refusal": {
+                **asdict(self.refusal),
+                "false_acceptance": dict(self.false_acceptance),
+            },
             "skipped_classes": dict(self.skipped),
             "origins": {
                 name: {"correct": correct, "total": total, "accuracy": correct / total}
@@ -112,6 +123,12 @@ class OpenModel:
     spec: ModelSpec
     scores: Scorer
 
+    def accepts(self, images: Sequence[ImageLike]) -> NDArray[np.bool_]:
+        """Tell which images are answered: they are not blank, and the model is sure enough."""
+        blank = [np.ptp(preprocess(image, self.spec)) == 0 for image in images]
+        sure = self.scores(images).max(axis=1) >= self.spec.rejection.min_confidence
+        return np.asarray(sure & ~np.array(blank, bool))
+
 
 def open_model(model: Path | str) -> OpenModel:
     """Load a shipped name, an ``.onnx``, ``.tflite`` or ``.keras`` file, or a run folder.
@@ -127,7 +144,7 @@ def open_model(model: Path | str) -> OpenModel:
 
     source = load_keras(path)
 
-    def score(images: list[bytes]) -> NDArray[np.float32]:
+    def score(images: Sequence[ImageLike]) -> NDArray[np.float32]:
         return source.scores(np.stack([preprocess(image, source.spec) for image in images]))
 
     return OpenModel(path, "keras", source.spec, score)
@@ -149,7 +166,7 @@ def evaluate(
     data = match_labels(data, model.spec)
     classes = len(model.spec.labels)
     confusion = np.zeros((classes, classes), np.int64)
-    right = np.zeros(len(data), bool)
+    found = np.zeros((len(data), classes), np.float32)
     for start in range(0, len(data), CHUNK):
         stop = min(start + CHUNK, len(data))
         images = [data.encoded(i) for i in range(start, stop)]
@@ -158,10 +175,11 @@ def evaluate(
         except ImageError:
             data.blame(range(start, stop))
             raise
-        answers = scores.argmax(axis=1)
-        np.add.at(confusion, (data.labels[start:stop], answers), 1)
-        right[start:stop] = answers == data.labels[start:stop]
+        found[start:stop] = scores
+        np.add.at(confusion, (data.labels[start:stop], scores.argmax(axis=1)), 1)
         progress(stop)
+    right = found.argmax(axis=1) == data.labels
+    least = model.spec.rejection.min_confidence
     return Evaluation(
         model=model.path.name,
         engine=model.engine,
@@ -170,6 +188,8 @@ def evaluate(
         label_set=model.spec.labels,
         confusion=confusion,
         skipped=data.skipped,
+        refusal=measure_refusal(found, data.labels, least),
+        false_acceptance=false_acceptance(model.accepts),
         origins={}
         if data.origin is None
         else {

@@ -5,12 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 
 from hcr_edge.datasets import Dataset, load_dataset, match_labels
+from hcr_edge.labels import (
+    ARABIC_LETTERS,
+    DIGITS,
+    LATIN_CAPITALS,
+    PERSIAN_DIGITS,
+    RUSSIAN_CAPITALS,
+)
 from hcr_export.bundle import CalibrationImages
 from hcr_export.parity import LabelledImages
 from hcr_runtime import ModelSpec
 
 # Images that calibrate int8, drawn evenly from the letters: more change nothing measurable.
 CALIBRATION_IMAGES = 560
+
+# By script, the published set whose images prove a model; the project drew Arabic letters alone.
+STANDARDS = {
+    "ahcd": ARABIC_LETTERS,
+    "hoda": PERSIAN_DIGITS,
+    "comnist-cyrillic": RUSSIAN_CAPITALS,
+    "sd19@latin-letters": LATIN_CAPITALS,
+    "mnist": DIGITS,
+}
+
+
+def standard_set(spec: ModelSpec) -> str:
+    """Return the published set that has most of a model's classes; AHCD where none has any."""
+    texts = set(spec.texts)
+    return max(STANDARDS, key=lambda name: len(texts & {label.text for label in STANDARDS[name]}))
+
+
+def can_draw(spec: ModelSpec) -> bool:
+    """Whether the images that the project drew itself show any of a model's classes."""
+    return not set(spec.texts).isdisjoint(label.text for label in ARABIC_LETTERS)
 
 
 def calibration_images(name: str, data_dir: Path | None, spec: ModelSpec) -> CalibrationImages:

@@ -26,6 +26,8 @@ class Recipe:
         name: The model's name.
         arch: See `architectures.ARCHITECTURES`.
         dataset: See `datasets.load_dataset`.
+        test_dataset: Another set, all of which is the test: then all of `dataset` trains. So a
+            source that training never saw is measured.
         protocol: ``official``: the data set's own split. ``writers``: its parts joined and
             split anew, a fifth of the writers being the test set.
         fold: Which fifth, 0 to 4 (protocol ``writers``).
@@ -40,14 +42,25 @@ class Recipe:
         label_smoothing: 0 to 1.
         average: Decay of the moving average of the weights per step; 0 means none.
         augmentation: None, or the strengths.
+        source: What lends its trained body to `transfer`: a shipped checkpoint, a run folder, a
+            ``.keras`` file, or ``imagenet:NAME`` for one of `architectures.APPLICATIONS`
+            (``random:NAME`` without its weights).
+        frozen_epochs: The body stays as it was for so many epochs; then all is fine-tuned.
+        teachers: Checkpoints, run folders or ``.keras`` files of the same classes, whose mean
+            answer to each augmented image is learned (Hinton, Vinyals, Dean 2015).
+        distill: The teachers' share in the target, 0 to 1; the rest is the label's.
+        outliers: Share of each batch that is no character and shall be read as nothing: its
+            target is uniform (Hendrycks, Mazeika, Dietterich 2019); 0 to 0.5.
         validation_share: One writer in so many validates.
         limit: Use at most so many training images, for trials; None means all.
         seed: For weights, shuffling and augmentation.
+        published: What its authors reported, in words; empty for ours.
     """
 
     name: str
     arch: str
     dataset: str = "ahcd"
+    test_dataset: str | None = None
     protocol: Literal["official", "writers"] = "official"
     fold: int = 0
     epochs: int = 10
@@ -60,15 +73,22 @@ class Recipe:
     label_smoothing: float = 0.0
     average: float = 0.0
     augmentation: Augmentation | None = None
+    source: str | None = None
+    frozen_epochs: int = 0
+    teachers: tuple[str, ...] = ()
+    distill: float = 0.0
+    outliers: float = 0.0
     validation_share: int = 10
     limit: int | None = None
     seed: int = 0
+    published: str = ""
 
     def __post_init__(self) -> None:
         checks: tuple[tuple[str, type | tuple[type, ...], Any, str], ...] = (
             ("name", str, NAME.fullmatch, NAME_FORM),
             ("arch", str, bool, "a network's name"),
             ("dataset", str, bool, "a data set's name"),
+            ("test_dataset", (str, type(None)), lambda v: v != "", "a data set's name, or null"),
             ("protocol", str, PROTOCOLS.__contains__, ", ".join(PROTOCOLS)),
             ("fold", int, lambda v: 0 <= v < FOLDS, f"0 to {FOLDS - 1}"),
             ("epochs", int, lambda v: 1 <= v <= 100_000, "1 to 100000"),
@@ -80,19 +100,40 @@ class Recipe:
             ("weight_decay", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("label_smoothing", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
             ("average", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
+            ("source", (str, type(None)), lambda v: v is None or bool(v), "a checkpoint, or null"),
+            ("frozen_epochs", int, lambda v: 0 <= v <= 100_000, "0 to 100000"),
+            ("teachers", tuple, lambda v: all(type(t) is str and t for t in v), "checkpoints"),
+            ("distill", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
+            ("outliers", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),
             ("limit", (int, type(None)), lambda v: v is None or v >= 1, "1 or more, or null"),
             ("seed", int, lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+            ("published", str, lambda v: True, "words"),
             ("augmentation", (Augmentation, type(None)), lambda v: True, "strengths, or null"),
         )
         for name, kinds, allows, allowed in checks:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kinds) or not allows(value):
                 raise RecipeError(f"recipe: {name} is {value!r}", allowed=allowed)
+        if (self.arch == "transfer") != (self.source is not None):
+            raise RecipeError(
+                f"recipe: arch is {self.arch!r} and source is {self.source!r}",
+                allowed="transfer with a source, or another network without one",
+            )
+        if self.test_dataset is not None and self.protocol != "official":
+            raise RecipeError(
+                f"recipe: protocol is {self.protocol!r} beside a test_dataset", allowed="official"
+            )
+        if bool(self.teachers) != (self.distill > 0):
+            raise RecipeError(
+                f"recipe: teachers are {list(self.teachers)} and distill is {self.distill}",
+                allowed="both, or neither",
+            )
 
     def to_yaml(self) -> str:
         """Return the recipe as a file's text; `load_recipe` reads it."""
         data = dataclasses.asdict(self)
+        data["teachers"] = list(self.teachers)
         if self.augmentation is not None:
             data["augmentation"]["resolution"] = list(self.augmentation.resolution)
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
@@ -108,7 +149,7 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.yaml"))}
 
 
-def load_recipe(source: str | Path, **changes: Any) -> Recipe:
+def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe.
 
     Args:
@@ -131,6 +172,8 @@ def load_recipe(source: str | Path, **changes: Any) -> Recipe:
     fields = {**_mapping(path, data), **{k: v for k, v in changes.items() if v is not None}}
     if isinstance(fields.get("augmentation"), Mapping):
         fields["augmentation"] = _augmentation(path, fields["augmentation"])
+    if isinstance(fields.get("teachers"), list):
+        fields["teachers"] = tuple(fields["teachers"])
     recipe: Recipe = _build(path, Recipe, fields)
     return recipe
 

@@ -1,7 +1,8 @@
-"""Puts a trained model in place: ``python -m hcr_edge.shipping RUN CROSSVAL``.
+"""Puts a trained model in place: ``python -m hcr_edge.shipping RUN [CROSSVAL]``.
 
 The run's Keras file becomes the checkpoint that the package ships, with the figures on unseen
-writers beside the official ones; its int8 ONNX becomes the model inside the runtime.
+writers beside the official ones; its int8 ONNX becomes the model inside the runtime. A teacher
+(``NAME-teacher``) is only kept as a checkpoint: from it, what ships is trained again.
 """
 
 from __future__ import annotations
@@ -25,28 +26,34 @@ from hcr_export.keras_file import load_keras, save_keras
 from hcr_runtime import HcrError, ModelSpec
 
 
-def ship(run: Path, crossval: Path, dataset: str = "ahcd") -> tuple[Path, Path]:
-    """Copy a run's model into the packages; return the checkpoint and the runtime's model.
+def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) -> list[Path]:
+    """Copy a run's model into the packages; return the files that were written.
 
     Args:
         run: A finished run folder.
         crossval: The folder that ``hcr-edge crossval`` made with the same recipe.
-        dataset: What calibrates int8, and on what it must pass parity.
+        dataset: What calibrates int8, and on what it must pass parity; the recipe's by default.
 
     Raises:
         RecipeError: The int8 model fails parity, or the recipes differ.
     """
-    recipes = {_without_split(path) for path in (run, *sorted(crossval.glob("fold-*")))}
+    folds = [] if crossval is None else sorted(crossval.glob("fold-*"))
+    recipes = {_without_split(path) for path in (run, *folds)}
     if len(recipes) != 1:
         raise RecipeError(f"{run} and {crossval} were not trained with one recipe")
+    dataset = dataset or load_recipe(run / "recipe.yaml").dataset
+    checkpoints = Path(hcr_edge.checkpoints.__file__).parent
     trained = load_keras(run / "model.keras")
-    summary = json.loads((crossval / "crossval.json").read_text(encoding="utf-8"))
     name = trained.spec.name
+    if name.endswith("-teacher"):
+        teacher = checkpoints / "teachers" / f"{name}.keras"
+        save_keras(trained.model, trained.spec, teacher)  # without its optimizer
+        return [teacher]
     golden = load_samples("test").limit(len(trained.spec.labels))
     kind = choose(["int8.onnx"])
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
         source_file = Path(folder) / f"{name}.keras"
-        save_keras(trained.model, _with_crossval(trained.spec, summary), source_file)
+        save_keras(trained.model, _with_crossval(trained.spec, crossval), source_file)
         source = load_keras(source_file)
         bundle = Path(folder) / name
         report = export_bundle(
@@ -59,11 +66,11 @@ def ship(run: Path, crossval: Path, dataset: str = "ahcd") -> tuple[Path, Path]:
         )
         if not report.passed:
             raise RecipeError(f"{name}: the int8 model fails parity\n{report.to_markdown()}")
-        checkpoint = Path(hcr_edge.checkpoints.__file__).parent / source_file.name
+        checkpoint = checkpoints / source_file.name
         model = Path(hcr_runtime.models.__file__).parent / f"{name}.onnx"
         shutil.copyfile(source_file, checkpoint)
         shutil.copyfile(bundle / kind[0].file_name(name), model)
-    return checkpoint, model
+    return [checkpoint, model]
 
 
 def _without_split(run: Path) -> str:
@@ -72,7 +79,10 @@ def _without_split(run: Path) -> str:
     return recipe.to_yaml()
 
 
-def _with_crossval(spec: ModelSpec, summary: dict[str, float]) -> ModelSpec:
+def _with_crossval(spec: ModelSpec, crossval: Path | None) -> ModelSpec:
+    if crossval is None:
+        return spec
+    summary = json.loads((crossval / "crossval.json").read_text(encoding="utf-8"))
     what = f"{summary['dataset']} unseen writers ({summary['folds']} of {FOLDS} folds)"
     figures = {**spec.provenance.figures, what: summary["accuracy"]}
     return replace(spec, provenance=replace(spec.provenance, figures=figures))
@@ -80,7 +90,8 @@ def _with_crossval(spec: ModelSpec, summary: dict[str, float]) -> ModelSpec:
 
 if __name__ == "__main__":
     try:
-        for path in ship(Path(sys.argv[1]), Path(sys.argv[2])):
+        run, *crossval = map(Path, sys.argv[1:])
+        for path in ship(run, crossval[0] if crossval else None):
             sys.stdout.write(f"{path}\n")
-    except (HcrError, OSError, IndexError, KeyError, ValueError) as error:
+    except (HcrError, OSError, KeyError, ValueError) as error:
         sys.exit(f"error: {error}")

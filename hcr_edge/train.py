@@ -6,7 +6,8 @@ What the run folder holds is in `run_folder.py`.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,19 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_edge import report
-from hcr_edge.architectures import find_architecture
-from hcr_edge.augment import Augmentation
+from hcr_edge.architectures import application_body, body_of, find_architecture, transfer
+from hcr_edge.batches import InkBatches
+from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset
+from hcr_edge.errors import RecipeError
+from hcr_edge.outliers import TRAINED, draw_outliers
 from hcr_edge.recipe import FOLDS, Recipe
+from hcr_edge.rejection import OUTLIERS, fit_min_confidence, measure_refusal
 from hcr_edge.run_folder import EpochRow, RunFolder, State
 from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
-from hcr_export.keras_file import save_keras
+from hcr_export.keras_file import load_keras, save_keras
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import ModelSpec, Provenance, preprocess, probabilities
-from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import extract_ink, lift_ink
+from hcr_runtime import ModelSpec, Provenance, RejectionSpec, preprocess, probabilities
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ def train(
             f" {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
+            recipe=f"{recipe.name}, at most {recipe.epochs} epochs, seed {recipe.seed}",
             versions=library_versions(),
         ),
     )
@@ -94,11 +98,25 @@ def train(
 
     best = folder.load_model(out / "best.keras")
     spec = replace(spec, temperature=fit_temperature(best, valid_x, valid_y, spec))
+    spec = replace(spec, rejection=_fit_rejection(best, valid_x, valid_y, spec, recipe))
+    valid_scores = scores(best, valid_x, spec)
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
-    result = _result(recipe, state, validation, test, test_scores)
+    least = spec.rejection.min_confidence
+    result = _result(recipe, state, test, test_scores)
+    result["parameters"] = best.count_params()
+    result["published"] = recipe.published
+    result["min_confidence"] = least
+    result["temperature"] = spec.temperature
+    result["validation"] = {
+        "accuracy": state.best_accuracy,
+        "total": len(validation),
+        **asdict(measure_refusal(valid_scores, valid_y, least)),
+    }
+    result["test"] |= asdict(measure_refusal(test_scores, test.labels, least))
     report.write_reports(out, test.label_set, test.labels, test_scores.argmax(axis=1))
-    save_keras(best, _with_figures(spec, result), out / "model.keras")
+    mistakes = _mistakes(test, test_scores.argmax(axis=1))
+    save_keras(best, _with_findings(spec, result, mistakes), out / "model.keras")
     folder.finish(result)
     return result
 
@@ -111,7 +129,12 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
     Raises:
         DataError: The data set, or its test part, is missing or damaged.
     """
-    if recipe.protocol == "official":
+    if recipe.test_dataset is not None:
+        training = load_dataset(recipe.dataset, "all", data_dir=data_dir)
+        test = load_dataset(
+            recipe.test_dataset, "all", data_dir=data_dir, label_set=training.label_set
+        )
+    elif recipe.protocol == "official":
         training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
         # One's own test folders may lack a class that the training folders have.
         test = load_dataset(recipe.dataset, "test", data_dir=data_dir, label_set=training.label_set)
@@ -161,43 +184,6 @@ def fit_temperature(
     return min(grid, key=loss)
 
 
-class InkBatches(keras.utils.PyDataset):
-    """Batches of augmented, preprocessed images; each epoch's order depends on the seed alone."""
-
-    def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=16)
-        inks = [lift_ink(to_gray(image)) for image in data.images]
-        keep = [i for i, ink in enumerate(inks) if extract_ink(ink).any()]
-        if len(keep) < len(inks):
-            log.warning("%d blank training images are left out", len(inks) - len(keep))
-        self.inks = [inks[i] for i in keep]
-        self.labels = keras.utils.to_categorical(data.labels[keep], len(data.label_set))
-        self.spec = spec
-        self.batch_size = min(recipe.batch_size, len(keep))
-        self.seed = recipe.seed
-        self.augment: Augmentation | None = recipe.augmentation
-        self.plain = (
-            np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
-        )
-        self.start_epoch(0)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Shuffle for epoch `epoch`."""
-        self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.inks))
-
-    def __len__(self) -> int:
-        return len(self.inks) // self.batch_size
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        if self.plain is not None or self.augment is None:
-            return np.asarray(self.plain)[chosen], self.labels[chosen]
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = [preprocess(self.augment(self.inks[i], rng), self.spec) for i in chosen]
-        return np.stack(images), self.labels[chosen]
-
-
 class WeightAverage(keras.callbacks.Callback):
     """Exponential moving average of all weights, batch statistics included (Polyak 1992).
 
@@ -245,19 +231,28 @@ class _Run:
             state.learning_rate = recipe.learning_rate
 
     def _compiled(self) -> Any:
-        recipe, shape = self.recipe, self.spec.input
+        shape = self.spec.input
+        size = (shape.height, shape.width, shape.channels)
+        classes, source = len(self.spec.labels), self.recipe.source
         with quiet():  # TensorFlow looks for a GPU, aloud
-            model = find_architecture(recipe.arch).build(
-                (shape.height, shape.width, shape.channels), len(self.spec.labels)
-            )
-        rate: Any = recipe.learning_rate
+            if source is None:
+                model = find_architecture(self.recipe.arch).build(size, classes)
+            else:
+                model = transfer(_body(source, size), classes)
+        frozen = self.recipe.frozen_epochs
+        return self._compile(model, self.recipe.learning_rate, frozen or self.recipe.epochs)
+
+    def _compile(self, model: Any, learning_rate: float, epochs: int) -> Any:
+        """Give the model an optimizer whose rate runs its course over `epochs`."""
+        recipe = self.recipe
+        rate: Any = learning_rate
         if recipe.schedule == "cosine":
             steps = len(self.batches)
             rate = keras.optimizers.schedules.CosineDecay(
-                initial_learning_rate=0.02 * recipe.learning_rate,
-                decay_steps=steps * max(recipe.epochs - 1, 1),
+                initial_learning_rate=0.02 * learning_rate,
+                decay_steps=steps * max(epochs - 1, 1),
                 alpha=0.02,
-                warmup_target=recipe.learning_rate,
+                warmup_target=learning_rate,
                 warmup_steps=steps,
             )
         optimizer = (
@@ -271,6 +266,14 @@ class _Run:
         model.compile(optimizer, loss, metrics=["accuracy"])
         return model
 
+    def _thaw(self) -> None:
+        """Let the frozen body learn too, a tenth as fast as its new head did."""
+        for layer in self.model.layers:
+            layer.trainable = True
+        self.state.learning_rate = 0.1 * self.recipe.learning_rate
+        epochs = self.recipe.epochs - self.recipe.frozen_epochs
+        self._compile(self.model, self.state.learning_rate, epochs)
+
     def fit(self, valid_x: NDArray[np.float32], valid_y: NDArray[np.int64]) -> None:
         """Train until the epochs are over or validation no longer improves."""
         state, recipe = self.state, self.recipe
@@ -279,6 +282,8 @@ class _Run:
             if state.epoch - state.improved_epoch >= recipe.stop_patience:
                 log.warning("stopped: no better validation for %d epochs", recipe.stop_patience)
                 break
+            if recipe.source is not None and state.epoch == recipe.frozen_epochs:
+                self._thaw()
             self.batches.start_epoch(state.epoch)
             self._seed_dropout(state.epoch)
             epoch = state.epoch + 1
@@ -348,15 +353,41 @@ class _Run:
         return best
 
 
-def _result(
+def _body(source: str, shape: tuple[int, int, int]) -> Any:
+    """The trained body that `source` names, from ink tensors of `shape` to features."""
+    weights, _, application = source.partition(":")
+    if application and weights in ("imagenet", "random"):
+        return application_body(application, shape, "imagenet" if weights == "imagenet" else None)
+    lender = load_keras(find_checkpoint(source))
+    if tuple(lender.model.input_shape[1:]) != shape:
+        raise RecipeError(
+            f"the source {source} reads tensors of {lender.model.input_shape[1:]}",
+            allowed=str(shape),
+        )
+    return body_of(lender.model)
+
+
+def _fit_rejection(
+    model: Any,
+    inputs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    spec: ModelSpec,
     recipe: Recipe,
-    state: State,
-    validation: Dataset,
-    test: Dataset,
-    test_scores: NDArray[np.float32],
+) -> RejectionSpec:
+    """Fit the threshold on validation images, and on drawings where training saw such."""
+    drawn = draw_outliers(TRAINED, OUTLIERS, seed=0) if recipe.outliers else []
+    shown = np.stack([preprocess(image, spec) for image in drawn]) if drawn else inputs[:0]
+    # A blank tensor is refused without asking the model.
+    shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
+    strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
+    return RejectionSpec(fit_min_confidence(scores(model, inputs, spec), labels, strange))
+
+
+def _result(
+    recipe: Recipe, state: State, test: Dataset, test_scores: NDArray[np.float32]
 ) -> dict[str, Any]:
-    correct = int((test_scores.argmax(axis=1) == test.labels).sum())
-    low, high = wilson_interval(correct, len(test))
+    right = test_scores.argmax(axis=1) == test.labels
+    correct = int(right.sum())
     return {
         "name": recipe.name,
         "arch": recipe.arch,
@@ -364,29 +395,54 @@ def _result(
         "protocol": _protocol(recipe, test),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
-        "validation": {"accuracy": state.best_accuracy, "total": len(validation)},
         "test": {
             "split": test.split,
             "accuracy": correct / len(test),
             "correct": correct,
             "total": len(test),
-            "interval": [low, high],
+            "interval": list(wilson_interval(correct, len(test))),
+            "origins": {
+                name: {
+                    "accuracy": float(right[test.origin == i].mean()),
+                    "total": int((test.origin == i).sum()),
+                }
+                for i, name in enumerate(test.origins)
+                if test.origin is not None and (test.origin == i).any()
+            },
         },
     }
 
 
 def _protocol(recipe: Recipe, data: Dataset) -> str:
     """Whose split it is: not every set has an official one."""
+    if recipe.test_dataset is not None:
+        return "another source"
     if recipe.protocol != "official":
         return recipe.protocol
     return "official" if data.split_rule == "published" else data.split_rule
 
 
-def _with_figures(spec: ModelSpec, result: dict[str, Any]) -> ModelSpec:
+def _with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> ModelSpec:
+    """Put what was measured into the description: it travels with the model."""
+    test, dataset, validation = result["test"], result["dataset"], result["validation"]
+    name = f"{dataset} {test['split']} ({result['protocol']} split)"
     figures = {
-        f"{result['dataset']} validation (other writers)": result["validation"]["accuracy"],
-        f"{result['dataset']} {result['test']['split']} ({result['protocol']} split)": result[
-            "test"
-        ]["accuracy"],
+        f"{dataset} validation (other writers)": validation["accuracy"],
+        name: test["accuracy"],
     }
-    return replace(spec, provenance=replace(spec.provenance, figures=figures))
+    if len(test["origins"]) > 1:
+        for origin, part in test["origins"].items():
+            figures[f"of which {origin}"] = part["accuracy"]
+    for part, shares in (("validation", validation), ("test", test)):
+        figures[f"{part}: sure enough to be answered"] = shares["accepted"]
+        figures[f"{part}: wrong among those"] = shares["error"]
+        figures[f"{part}: calibration error"] = shares["calibration_error"]
+    return replace(spec, provenance=replace(spec.provenance, figures=figures, confusions=mistakes))
+
+
+def _mistakes(test: Dataset, predicted: NDArray[np.int64], most: int = 8) -> str:
+    """The commonest, as ``ز→ر 8, ض→ص 5``."""
+    texts = [label.text for label in test.label_set]
+    wrong = predicted != test.labels
+    pairs = Counter(zip(test.labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))
+    return ", ".join(f"{texts[t]}→{texts[p]} {n}" for (t, p), n in pairs.most_common(most))

@@ -19,9 +19,11 @@ def model_card(spec: ModelSpec, report: ParityReport, calibration: str) -> str:
         "| | |",
         "|---|---|",
         f"| architecture | {provenance.architecture} |",
+        f"| recipe | {provenance.recipe or 'not known'} |",
         f"| input | one glyph, {spec.input.height}x{spec.input.width} after preprocessing"
         f" version {spec.preprocess.version} |",
         f"| output | {spec.output}, temperature {spec.temperature:g} |",
+        f"| refuses | what it is less sure of than {spec.rejection.min_confidence:g} |",
         f"| training data | {provenance.training_data} |",
         f"| licence of the data | {provenance.data_licence} |",
         f"| calibration of int8 | {calibration} |",
@@ -33,7 +35,7 @@ def model_card(spec: ModelSpec, report: ParityReport, calibration: str) -> str:
         lines += [
             "Measured when the Keras model was trained:",
             "",
-            "| on | accuracy |",
+            "| what | share |",
             "|---|---|",
         ]
         lines += [f"| {what} | {value:.2%} |" for what, value in provenance.figures.items()]
@@ -49,12 +51,12 @@ def model_card(spec: ModelSpec, report: ParityReport, calibration: str) -> str:
         f"| {item.file} | {item.bytes / 1000:.0f} | {item.accuracy:.2%} | {item.agreement:.2%} |"
         for item in report.artifacts
     ]
+    lines += ["", "## Limits", ""]
+    if provenance.confusions:
+        lines += [f"Commonest mistakes on its test set: {provenance.confusions}.", ""]
     lines += [
-        "",
-        "## Limits",
-        "",
-        "It names one of its classes for whatever it is shown; words, joined letters and other",
-        "scripts are outside what it knows. Letters that differ by their dots are confused most.",
+        "It knows its classes alone: words, joined letters and other scripts are refused where it",
+        "is unsure, and otherwise read as one of them.",
         "",
     ]
     return "\n".join(lines)

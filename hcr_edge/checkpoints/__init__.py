@@ -9,6 +9,8 @@ from hcr_runtime.errors import nearest
 from hcr_runtime.models import find_model, shipped_models
 
 _FOLDER = Path(__file__).parent
+# They teach what ships, and are too large for most devices.
+_TEACHERS = "teachers"
 
 
 def shipped_checkpoints() -> dict[str, Path]:
@@ -16,13 +18,18 @@ def shipped_checkpoints() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.keras"))}
 
 
+def shipped_teachers() -> dict[str, Path]:
+    """Name and file of each teacher inside the package."""
+    return {path.stem: path for path in sorted((_FOLDER / _TEACHERS).glob("*.keras"))}
+
+
 def find_checkpoint(model: str) -> Path:
-    """Return the ``.keras`` file of a shipped name, a run folder, or a path.
+    """Return the ``.keras`` file of a shipped name, a teacher, a run folder, or a path.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
     """
-    shipped = shipped_checkpoints()
+    shipped = shipped_checkpoints() | shipped_teachers()
     if model in shipped:
         return shipped[model]
     path = Path(model)

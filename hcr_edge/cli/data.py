@@ -12,7 +12,7 @@ from hcr_edge.cli.data_fetch import fetch
 from hcr_edge.cli.data_preview import preview
 from hcr_edge.cli.data_split import split
 from hcr_edge.cli.data_validate import validate
-from hcr_edge.cli.workstation import DataDir, Json
+from hcr_edge.cli.options import DataDir, Json
 from hcr_edge.datasets import SETS, find_data_dir, load_dataset
 from hcr_edge.datasets.catalogue import Entry, find_entry
 from hcr_edge.datasets.library import open_finder

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from hcr_edge.cli.console import answer, say, show, table, warn, working
+from hcr_edge.cli.options import DataDir, Json, Overwrite
 from hcr_edge.cli.outputs import check_new, write_whole
-from hcr_edge.cli.workstation import DataDir, Json, Overwrite
 from hcr_edge.datasets import Dataset, load_dataset, parse_spec
 from hcr_edge.datasets.splits import Split, known_writers, make_split, published_split
 from hcr_edge.errors import DataError

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hcr_edge.cli.console import answer, fail, say, show, table, working
+from hcr_edge.cli.options import DataDir, Json, Overwrite
 from hcr_edge.cli.outputs import check_new, write_whole
-from hcr_edge.cli.workstation import DataDir, Json, Overwrite
 from hcr_edge.datasets.validation import PartSummary, Report
 from hcr_edge.datasets.validation import validate as run
 from hcr_edge.datasets.validation.findings import CHECKS

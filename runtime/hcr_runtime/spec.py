@@ -118,17 +118,21 @@ class Provenance:
         training_data: Name of the data set.
         data_licence: Its licence, in words.
         architecture: Name of the network.
+        recipe: How it was trained, with its seed.
+        confusions: Its commonest mistakes on the test set, e.g. ``ز→ر 8, ض→ص 5``.
         source_sha256: SHA-256 of the Keras file it was exported from; empty in that file itself.
         versions: Versions of the libraries that made the file.
         min_engine: Oldest engine known to run it, e.g. ``onnxruntime>=1.22``.
         quantization: E.g. ``float32`` or ``int8 QDQ U8S8 per-channel``.
         calibration: Which images calibrated the quantization.
-        figures: Measured accuracies of the Keras source, by what was measured; 0-1.
+        figures: Measured shares of the Keras source, by what was measured; 0-1.
     """
 
     training_data: str = ""
     data_licence: str = ""
     architecture: str = ""
+    recipe: str = ""
+    confusions: str = ""
     source_sha256: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     min_engine: str = ""

@@ -54,10 +54,14 @@ def test_baseline_is_the_published_network() -> None:
     assert model.count_params() == 1_720_220
 
 
-def test_edge_s_is_small_and_int8_friendly() -> None:
-    model = find_architecture("edge-s").build(SHAPE, 28)
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("edge-nano", 20_000), ("edge-xs", 75_000), ("edge-s", 130_000), ("edge-m", 400_000)],
+)
+def test_the_edge_family_is_small_and_int8_friendly(name: str, most: int) -> None:
+    model = find_architecture(name).build(SHAPE, 28)
     assert {type(layer).__name__ for layer in model.layers} <= INT8_FRIENDLY
-    assert model.count_params() <= 200_000
+    assert most / 2 < model.count_params() <= most
     assert any(type(layer).__name__ == "Add" for layer in model.layers), "it is residual"
     # Batch normalisation folds only into a linear convolution right before it.
     for layer in model.layers:
@@ -95,10 +99,29 @@ def test_same_seed_same_weights(name: str) -> None:
         np.testing.assert_array_equal(first, second)
 
 
+def test_lenet5_is_the_published_network() -> None:
+    """LeCun et al. 1998 on its own 32x32 input, but for the outputs."""
+    model = find_architecture("lenet5").build(SHAPE, 10)
+    found = [tuple(layer.output.shape[1:]) for layer in model.layers]
+    assert found == [
+        *((32, 32, 1), (28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16)),
+        *((400,), (120,), (84,), (10,)),
+    ]
+
+
+@pytest.mark.parametrize("name", ["ahcd-bn", "emnist-cnn", "custom-cnn"])
+def test_reference_networks_have_what_their_description_says(name: str) -> None:
+    kinds = [type(layer).__name__ for layer in ARCHITECTURES[name].build(SHAPE, 28).layers]
+    assert kinds.count("MaxPooling2D") == 3
+    assert kinds.count("BatchNormalization") >= 3
+    assert "Dropout" in kinds
+    assert kinds[-1] == "Dense"
+
+
 def test_unknown_architecture_names_the_nearest() -> None:
     with pytest.raises(RecipeError, match="'edge'") as caught:
         find_architecture("edge")
-    assert "did you mean edge-s" in caught.value.allowed
+    assert "did you mean edge-" in caught.value.allowed
 
 
 @pytest.mark.parametrize("name", sorted(shipped_checkpoints()))

@@ -130,8 +130,8 @@ def refused(
         (("export", "arabic-leters", "--out", "new"), "did you mean arabic-letters"),
         (("export", NAME, "--out", "new", "--artifact", "int8.onx"), "did you mean int8.onnx"),
         (("evaluate", NAME, "--dataset", "ahdc"), "did you mean ahcd"),
-        (("train", "--arch", "edge", "--out", "new"), "did you mean edge-s"),
-        (("train", "--recipe", "edge-s", "--arch", "edge", "--out", "new"), "did you mean edge-s"),
+        (("train", "--arch", "edge", "--out", "new"), "did you mean edge-"),
+        (("train", "--recipe", "edge-s", "--arch", "edge", "--out", "new"), "did you mean edge-"),
         # Data.
         (("evaluate", NAME, *AHCD, "folder"), "ahcd is not in folder"),
         (("evaluate", NAME, *AHCD, "absent"), "there is no folder absent"),

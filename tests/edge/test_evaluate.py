@@ -14,8 +14,9 @@ from hcr_edge.datasets import Dataset, load_dataset, load_samples, match_labels
 from hcr_edge.errors import DataError
 from hcr_edge.evaluate import CHUNK, Evaluation, evaluate, open_model
 from hcr_edge.labels import ARABIC_LETTERS
+from hcr_edge.rejection import Refusal
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import Classifier, HcrError, Label, ModelError, ModelSpec
+from hcr_runtime import Classifier, HcrError, Label, ModelError, ModelSpec, RejectionSpec
 
 NAME = "arabic-letters"
 
@@ -62,11 +63,32 @@ def test_a_run_is_as_good_as_it_said(base_run, ahcd: Callable[[str], Dataset]) -
     assert (result.correct, result.total) == (base_run.result["test"]["correct"], 3360)
 
 
+def test_what_is_refused_is_counted_from_image_bytes(ahcd: Callable[[str], Dataset]) -> None:
+    """The drawings too go the way of a device; a blank sheet is refused whatever the model says."""
+    model = open_model("arabic-letters")
+    strict = replace(model, spec=replace(model.spec, rejection=RejectionSpec(0.9)))
+    lax = replace(model, spec=replace(model.spec, rejection=RejectionSpec(0.0)))
+    letters = ahcd("test").limit(280)
+    refused, answered = evaluate(strict, letters), evaluate(lax, letters)
+    assert answered.refusal.accepted == 1
+    assert answered.refusal.error == pytest.approx(1 - answered.accuracy)
+    assert 0.5 < refused.refusal.accepted < 1
+    assert refused.refusal.error < answered.refusal.error
+    assert answered.false_acceptance["face"] == 1
+    assert answered.false_acceptance["empty"] < 0.5
+    assert refused.false_acceptance["face"] < 1
+
+
 @pytest.fixture
 def made() -> Evaluation:
     """Three letters, of which the last has no image."""
     confusion = np.array([[7, 2, 1], [0, 5, 0], [0, 0, 0]])
-    return Evaluation("m.onnx", "e", "d", "test", ARABIC_LETTERS[:3], confusion, {"پ": 4})
+    refusal = Refusal(accepted=0.9, error=0.01, calibration_error=0.02)
+    return Evaluation(
+        *("m.onnx", "e", "d", "test", ARABIC_LETTERS[:3], confusion, {"پ": 4}),
+        refusal,
+        {"face": 0.25},
+    )
 
 
 def test_document_says_what_was_counted(made: Evaluation) -> None:
@@ -87,6 +109,12 @@ def test_document_says_what_was_counted(made: Evaluation) -> None:
         {"true": "ا", "predicted": "ت", "count": 1},
     ]
     assert document["skipped_classes"] == {"پ": 4}
+    assert document["refusal"] == {
+        "accepted": 0.9,
+        "error": 0.01,
+        "calibration_error": 0.02,
+        "false_acceptance": {"face": 0.25},
+    }
 
 
 def test_commonest_mistakes_come_first_and_only_mistakes(made: Evaluation) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from hcr_edge.architectures import ARCHITECTURES
 from hcr_edge.augment import Augmentation
+from hcr_edge.checkpoints import shipped_checkpoints, shipped_teachers
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe, load_recipe, shipped_recipes
 
@@ -28,7 +29,26 @@ def test_shipped_recipes_round_trip(name: str, tmp_path: Path) -> None:
 
 
 def test_there_is_a_recipe_for_every_architecture() -> None:
-    assert set(shipped_recipes()) == set(ARCHITECTURES)
+    """`--arch NAME` takes the recipe of that name."""
+    assert set(shipped_recipes()) >= set(ARCHITECTURES)
+    for name in ARCHITECTURES:
+        assert load_recipe(name).arch == name
+
+
+def test_there_is_a_recipe_for_everything_that_ships() -> None:
+    for name in (*shipped_checkpoints(), *shipped_teachers()):
+        assert load_recipe(name).name == name
+
+
+def test_reference_systems_say_what_was_published() -> None:
+    found = {name: load_recipe(name) for name in ("ahcd-bn", "custom-cnn", "vgg", "transfer")}
+    assert all("%" in recipe.published for recipe in found.values())
+    assert found["ahcd-bn"].epochs == 50
+    assert found["ahcd-bn"].schedule == "plateau"
+    for name in ("custom-cnn", "vgg", "transfer"):
+        assert found[name].epochs == 30
+    assert found["transfer"].frozen_epochs > 0
+    assert load_recipe("lenet5").dataset == "hoda"
 
 
 def test_baseline_is_the_published_one() -> None:
@@ -39,10 +59,9 @@ def test_baseline_is_the_published_one() -> None:
     assert (recipe.augmentation, recipe.schedule, recipe.average) == (None, "plateau", 0.0)
 
 
-def test_what_ships_is_called_as_it_ships() -> None:
+def test_an_empty_augmentation_means_the_usual_strengths() -> None:
     recipe = load_recipe("edge-s")
-    assert recipe.name == "arabic-letters"
-    assert recipe.augmentation == Augmentation(), "an empty mapping means the usual strengths"
+    assert recipe.augmentation == Augmentation()
 
 
 def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
@@ -52,6 +71,9 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
         epochs=7,
         learning_rate=0.0025,
         augmentation=Augmentation(resolution=(32, 40), shear=0.5),
+        teachers=("arabic-letters", "runs/other"),
+        distill=0.5,
+        outliers=0.1,
         seed=11,
     )
     again = load_recipe(_write(tmp_path, recipe.to_yaml()))
@@ -109,6 +131,18 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("label_smoothing: 2", "label_smoothing"),
         ("weight_decay: -1", "weight_decay"),
         ("weight_decay: some", "weight_decay"),
+        ("outliers: 0.9", "outliers"),
+        ("outliers: many", "outliers"),
+        ("teachers: [7]", "teachers"),
+        ("teachers: arabic-letters", "teachers"),  # a list is wanted
+        ("distill: 0.5", "distill"),  # of whom?
+        ("teachers: [arabic-letters]", "distill"),  # how much?
+        ("distill: 2", "distill"),
+        ("source: arabic-letters", "source"),  # of a network that takes none
+        ("source: ''", "source"),
+        ("frozen_epochs: -1", "frozen_epochs"),
+        ("test_dataset: ''", "test_dataset"),
+        ("published: 92", "published"),
         ("augmentation: 3", "augmentation"),
         ("augmentation: yes", "augmentation"),
         ("augmentation: [0.1]", "augmentation"),

@@ -45,7 +45,7 @@ def run(tmp_path: Path) -> tuple[Path, Path]:
     (crossval / "crossval.json").write_text(json.dumps(summary), encoding="utf-8")
     for where, changes in ((folder, {}), (crossval / "fold-1", {"protocol": "writers", "fold": 1})):
         where.mkdir(exist_ok=True)
-        recipe = load_recipe("edge-s", **changes)
+        recipe = load_recipe("arabic-letters", **changes)
         (where / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     return folder, crossval
 
@@ -80,7 +80,7 @@ def test_what_fails_parity_does_not_ship(
 
 def test_figures_of_another_recipe_are_refused(run: tuple[Path, Path], packages: Path) -> None:
     folder, crossval = run
-    recipe = load_recipe("edge-s", epochs=3, protocol="writers", fold=1)
+    recipe = load_recipe("arabic-letters", epochs=3, protocol="writers", fold=1)
     (crossval / "fold-1" / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     with pytest.raises(RecipeError, match="one recipe"):
         ship(folder, crossval, dataset="samples")

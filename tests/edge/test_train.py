@@ -155,7 +155,10 @@ def test_test_part_is_read_by_the_model_once_after_the_last_epoch(
 
     monkeypatch.setattr("hcr_edge.train.scores", told)
     train(load_recipe("ahcd-baseline", epochs=2, limit=64), tmp_path, watcher=Watcher())
-    assert few_writers == ["train", "test", "epoch", "epoch", "scored 280"]
+    assert few_writers[:4] == ["train", "test", "epoch", "epoch"]
+    # Validation is scored for the threshold and for what it costs.
+    assert set(few_writers[4:-1]) == {"scored 168"}
+    assert few_writers[-1] == "scored 280"
 
 
 def test_plateau_lowers_the_rate_then_training_stops_early(
@@ -187,6 +190,15 @@ def test_cosine_ends_at_two_per_cent(
     assert rates[0] == pytest.approx(1e-3, rel=1e-3), "reached after the first epoch"
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0.02 * 1e-3, rel=1e-2)
+
+
+def test_another_source_may_be_the_test(data_dir: Path) -> None:
+    """Leave one source out: all of one set trains, all of another is the test."""
+    recipe = Recipe("m", "edge-nano", dataset="ahcd", test_dataset="hijja:28,isolated")
+    training, validation, test = split_dataset(recipe, data_dir)
+    assert len(training) + len(validation) == 13440 + 3360
+    assert (test.name, len(test)) == ("hijja:28,isolated", 13704)
+    assert test.label_set == training.label_set
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""What a network is shown: augmented inks, drawings of nothing, and teachers' answers."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_edge.augment import Augmentation
+from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.datasets import Dataset
+from hcr_edge.errors import RecipeError
+from hcr_edge.outliers import TRAINED, draw_outlier
+from hcr_edge.recipe import Recipe
+from hcr_export._keras import keras
+from hcr_export.keras_file import KerasFile, load_keras
+from hcr_runtime import ModelSpec, preprocess, probabilities
+from hcr_runtime.image import to_gray
+from hcr_runtime.preprocess import extract_ink, lift_ink
+
+log = logging.getLogger(__name__)
+
+
+class InkBatches(keras.utils.PyDataset):
+    """Batches of (images, targets); each epoch's order depends on the seed alone.
+
+    Images are float32 (N, height, width, channels), targets probabilities (N, classes).
+
+    Raises:
+        RecipeError: A teacher is missing, or reads other classes or other tensors.
+    """
+
+    def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=16)
+        inks = [lift_ink(to_gray(image)) for image in data.images]
+        keep = [i for i, ink in enumerate(inks) if extract_ink(ink).any()]
+        if len(keep) < len(inks):
+            log.warning("%d blank training images are left out", len(inks) - len(keep))
+        self.inks = [inks[i] for i in keep]
+        self.labels = keras.utils.to_categorical(data.labels[keep], len(data.label_set))
+        self.spec = spec
+        self.batch_size = min(recipe.batch_size, len(keep))
+        self.outliers = round(recipe.outliers * self.batch_size)
+        self.seed = recipe.seed
+        self.augment: Augmentation | None = recipe.augmentation
+        self.plain = (
+            np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
+        )
+        self.distill = recipe.distill
+        self.teachers = [open_teacher(name, spec) for name in recipe.teachers]
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Shuffle for epoch `epoch`."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.inks))
+
+    def __len__(self) -> int:
+        return len(self.inks) // self.batch_size
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        images, targets = self._images(chosen, rng), self.labels[chosen]
+        if self.teachers:
+            answers = np.mean([_answers(teacher, images) for teacher in self.teachers], axis=0)
+            targets = (1 - self.distill) * targets + self.distill * answers
+        if self.outliers:
+            images = np.concatenate([images, self._drawings(rng)])
+            uniform = np.full((self.outliers, targets.shape[1]), 1 / targets.shape[1])
+            targets = np.concatenate([targets, uniform])
+        return images, targets.astype(np.float32)
+
+    def _images(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        if self.plain is not None or self.augment is None:
+            return np.asarray(self.plain)[chosen]
+        return np.stack([preprocess(self.augment(self.inks[i], rng), self.spec) for i in chosen])
+
+    def _drawings(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        kinds = [TRAINED[i] for i in rng.integers(len(TRAINED), size=self.outliers)]
+        return np.stack([preprocess(draw_outlier(kind, rng), self.spec) for kind in kinds])
+
+
+def open_teacher(name: str, spec: ModelSpec) -> KerasFile:
+    """Load a checkpoint that can teach a model described by `spec`.
+
+    Raises:
+        RecipeError: It reads other classes or other tensors.
+    """
+    teacher = load_keras(find_checkpoint(name))
+    for what in ("labels", "input", "preprocess"):
+        if getattr(teacher.spec, what) != getattr(spec, what):
+            raise RecipeError(
+                f"the teacher {name} has not the {what} of what it shall teach",
+                hint="train it with the same data set and preprocessing",
+            )
+    return teacher
+
+
+def _answers(teacher: KerasFile, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    output = np.asarray(teacher.model.predict_on_batch(images), np.float32)
+    return probabilities(output, teacher.spec)

@@ -1,0 +1,19 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SETS_HELP = (
+    "A set that 'hcr-edge data list' names, or folder:PATH, csv:PATH, npz:PATH;"
+    " several joined with +, one label map with @."
+)
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where published data sets lie; else the variable HCR_EDGE_DATA."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON (see docs/json.md).")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]

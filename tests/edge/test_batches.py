@@ -1,0 +1,62 @@
+"""What beside augmented letters goes into a batch; see `test_train.py` for its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hcr_edge.batches import InkBatches, open_teacher
+from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.datasets import Dataset
+from hcr_edge.errors import RecipeError
+from hcr_edge.labels import ARABIC_LETTERS, PERSIAN_DIGITS
+from hcr_edge.recipe import Recipe
+from hcr_export.keras_file import load_keras
+from hcr_runtime import InputSpec, ModelSpec
+
+SPEC = ModelSpec("letters", ARABIC_LETTERS, output="logits")
+TEACHER = "arabic-letters"
+
+
+@pytest.fixture
+def letters(ahcd: Callable[[str], Dataset]) -> Dataset:
+    return ahcd("test").limit(64)
+
+
+def test_teachers_answers_are_mixed_into_the_targets(letters: Dataset) -> None:
+    plain = Recipe("m", "edge-s", batch_size=64)
+    taught = replace(plain, teachers=(TEACHER,), distill=0.75)
+    images, labels = InkBatches(letters, SPEC, plain)[0]
+    same, targets = InkBatches(letters, SPEC, taught)[0]
+    np.testing.assert_array_equal(images, same)
+    answers = load_keras(find_checkpoint(TEACHER)).scores(images)
+    np.testing.assert_allclose(targets, 0.25 * labels + 0.75 * answers, atol=1e-5)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
+
+
+def test_drawings_are_shown_as_nothing(letters: Dataset) -> None:
+    recipe = Recipe("m", "edge-s", batch_size=32, outliers=0.25)
+    batches = InkBatches(letters, SPEC, recipe)
+    images, targets = batches[0]
+    assert images.shape == (40, 32, 32, 1)
+    np.testing.assert_allclose(targets[32:], 1 / 28, rtol=1e-6)
+    assert (targets[:32].max(axis=1) == 1).all()
+    assert (np.ptp(images[32:], axis=(1, 2, 3)) > 0).any(), "something is drawn"
+    np.testing.assert_array_equal(images, InkBatches(letters, SPEC, recipe)[0][0])
+    assert (batches[1][0][32:] != images[32:]).any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        (replace(SPEC, labels=PERSIAN_DIGITS), "labels"),
+        (replace(SPEC, input=InputSpec(height=48, width=48)), "input"),
+        (replace(SPEC, preprocess=replace(SPEC.preprocess, zoom=1.0)), "preprocess"),
+    ],
+)
+def test_a_teacher_of_something_else_is_refused(spec: ModelSpec, what: str) -> None:
+    with pytest.raises(RecipeError, match=f"{TEACHER} has not the {what}"):
+        open_teacher(TEACHER, spec)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hcr_edge.compare import Compared, is_recipe, measure_model, write_comparison
+from hcr_edge.errors import RecipeError
+
+PNG = b"\x89PNG"
+
+
+def test_a_run_and_a_shipped_model_side_by_side(base_run, data_dir: Path, tmp_path: Path) -> None:
+    run = Compared.of_run(base_run.path, "ahcd-baseline")
+    shipped = measure_model("arabic-letters", "ahcd", data_dir)
+    assert run.accuracy == base_run.result["test"]["accuracy"]
+    assert run.parameters == 1_720_220
+    assert run.published == "92 % on AHCD"
+    assert (shipped.total, shipped.validation) == (3360, None)
+    assert shipped.accuracy > run.accuracy
+    low, high = shipped.interval
+    assert low < shipped.accuracy < high
+
+    out = tmp_path / "compared"
+    document = write_comparison(out, [run, shipped])
+    assert document == json.loads((out / "compare.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in document["systems"]] == ["ahcd-baseline", "arabic-letters"]
+    lines = (out / "compare.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1, "a table"
+    for name in ("accuracy.png", "curves.png"):
+        assert (out / name).read_bytes().startswith(PNG)
+
+
+def test_the_command_trains_goes_on_and_measures(cli, data_dir: Path, tmp_path: Path) -> None:
+    command = ("compare", "--recipes", "lenet5,arabic-letters", "--dataset", "ahcd", "--out")
+    limits = ("--epochs", "1", "--limit", "500", "--json")
+    answer = cli(*command, tmp_path / "out", *limits, data=data_dir)
+    assert answer.code == 0, answer.err
+    names = [item["name"] for item in answer.json["systems"]]
+    assert names == ["lenet5", "arabic-letters"]
+    model = tmp_path / "out" / "lenet5" / "model.keras"
+    trained = model.stat().st_mtime_ns
+    again = cli(*command, tmp_path / "out", *limits, data=data_dir)
+    assert again.json == answer.json
+    assert model.stat().st_mtime_ns == trained, "a finished run is not run again"
+
+
+def test_recipes_are_trained_and_models_measured(tmp_path: Path) -> None:
+    assert is_recipe("lenet5")
+    assert is_recipe("mine.yaml")
+    assert not is_recipe("arabic-letters"), "what ships is measured"
+    assert not is_recipe(str(tmp_path))
+
+
+def test_an_unfinished_run(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no finished run folder"):
+        Compared.of_run(tmp_path, "mine")
+
+
+def test_nothing_to_compare(cli, tmp_path: Path) -> None:
+    answer = cli("compare", "--recipes", " , ", "--out", tmp_path / "out")
+    assert answer.code == 2 or answer.code == 1
+    assert "nothing is to be compared" in answer.errors[0]
+    assert not (tmp_path / "out").exists()
