@@ -48,12 +48,14 @@ def find_checkpoint(model: str) -> Path:
 def model_file(model: Path | str) -> Path:
     """Return the file to run for a shipped name, a run folder, or a model file of any kind.
 
-    A shipped name means the int8 model that devices run.
+    A shipped name means the int8 model that devices run; a teacher's its Keras file.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
     """
     path = Path(model)
+    if str(model) in shipped_teachers():
+        return shipped_teachers()[str(model)]
     if str(model) not in shipped_models() and path.is_dir():
         return _trained(path)
     if path.suffix == ".keras":
