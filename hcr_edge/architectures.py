@@ -144,8 +144,10 @@ def transfer(body: keras.Model, classes: int) -> keras.Model:
 
 
 def body_of(model: keras.Model) -> keras.Model:
-    """Return a classifier without its last layer: (N, features)."""
+    """Return a classifier without its head, a dense layer behind dropout or not: (N, features)."""
     last = model.layers[-1]
+    if isinstance(model.layers[-2], keras.layers.Dropout):
+        last = model.layers[-2]
     return keras.Model(model.inputs[0], last.input)
 
 

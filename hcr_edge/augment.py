@@ -79,15 +79,18 @@ class Augmentation:
             * scale
         )
         unit = frame / 32
-        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1) - side / 2
-        nodes = rng.normal(0, self.elastic * unit, (5, 5, 2)).astype(np.float32)
-        source = grid @ np.linalg.inv(forward).T
-        source += np.array([ink.shape[1] / 2, ink.shape[0] / 2])
-        source += rng.normal(0, self.shift * unit, 2)
-        source += cv2.resize(nodes, (side, side), interpolation=cv2.INTER_CUBIC)
-        return np.asarray(
-            cv2.remap(ink, source.astype(np.float32), None, cv2.INTER_CUBIC), np.uint8
+        (xx, xy), (yx, yy) = np.linalg.inv(forward)
+        middle = np.array([ink.shape[1] / 2, ink.shape[0] / 2]) + rng.normal(
+            0, self.shift * unit, 2
         )
+        nodes = rng.normal(0, self.elastic * unit, (5, 5, 2)).astype(np.float32)
+        source = cv2.resize(nodes, (side, side), interpolation=cv2.INTER_CUBIC)
+        along = np.arange(side, dtype=np.float32) - side / 2
+        source[..., 0] += np.float32(xx) * along + np.float32(middle[0])
+        source[..., 0] += (np.float32(xy) * along)[:, None]
+        source[..., 1] += np.float32(yx) * along + np.float32(middle[1])
+        source[..., 1] += (np.float32(yy) * along)[:, None]
+        return np.asarray(cv2.remap(ink, source, None, cv2.INTER_CUBIC), np.uint8)
 
     def _pen(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Thicken or thin the strokes by about a pixel."""

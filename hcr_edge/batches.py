@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,13 @@ class InkBatches(keras.utils.PyDataset):
     Images are float32 (N, height, width, channels), targets probabilities (N, classes).
 
     Raises:
-        RecipeError: A teacher is missing, or reads other classes or other tensors.
+        ModelError: A teacher is missing or damaged.
+        RecipeError: A teacher reads other classes or other tensors.
     """
 
     def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
-        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=16)
+        # Two threads: OpenCV and the teachers leave the interpreter free meanwhile.
+        super().__init__(workers=2, use_multiprocessing=False, max_queue_size=16)
         inks = [lift_ink(to_gray(image)) for image in data.images]
         keep = [i for i, ink in enumerate(inks) if extract_ink(ink).any()]
         if len(keep) < len(inks):
@@ -41,7 +44,7 @@ class InkBatches(keras.utils.PyDataset):
         self.labels = keras.utils.to_categorical(data.labels[keep], len(data.label_set))
         self.spec = spec
         self.batch_size = min(recipe.batch_size, len(keep))
-        self.outliers = round(recipe.outliers * self.batch_size)
+        self.outliers = math.ceil(recipe.outliers * self.batch_size)
         self.seed = recipe.seed
         self.augment: Augmentation | None = recipe.augmentation
         self.plain = (

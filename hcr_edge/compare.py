@@ -11,10 +11,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from hcr_edge.checkpoints import model_file, shipped_checkpoints, shipped_teachers
 from hcr_edge.datasets import load_dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.evaluate import evaluate, open_model
-from hcr_edge.recipe import shipped_recipes
+from hcr_edge.recipe import load_recipe, shipped_recipes
 from hcr_edge.run_folder import write_json, write_text
 from hcr_export.statistics import wilson_interval
 
@@ -95,15 +96,37 @@ class Compared:
 
 
 def is_recipe(name: str) -> bool:
-    """Whether `name` is a recipe, which is trained; anything else is a model, which is measured."""
-    shipped_model = name in shipped_recipes() and name not in _shipped_models()
-    return shipped_model or Path(name).suffix in (".yaml", ".yml")
+    """Whether `name` is a recipe, which is trained; what ships, and any model, is measured."""
+    if name in shipped_checkpoints() | shipped_teachers():
+        return False
+    return name in shipped_recipes() or Path(name).suffix in (".yaml", ".yml")
 
 
-def _shipped_models() -> set[str]:
-    from hcr_edge.checkpoints import shipped_checkpoints
+def check_names(names: Sequence[str], dataset: str | None) -> None:
+    """See that all can be compared, before the first is trained.
 
-    return set(shipped_checkpoints())
+    Raises:
+        HcrError: One is unknown, needs a data set, or would be trained in another's folder.
+    """
+    if not names:
+        raise RecipeError("nothing is to be compared", allowed="recipes or models, with commas")
+    stems: dict[str, str] = {}
+    for name in names:
+        if is_recipe(name):
+            load_recipe(name)
+            stem = Path(name).stem
+            if stems.setdefault(stem, name) != name:
+                raise RecipeError(
+                    f"{stems[stem]} and {name} would be trained in one folder, {stem}",
+                    hint="give the files other names",
+                )
+        elif dataset is None and not Path(name).is_dir():
+            model_file(name)
+            raise RecipeError(
+                f"nothing says on which images to measure {name}", hint="give --dataset"
+            )
+        else:
+            model_file(name)
 
 
 def measure_model(name: str, dataset: str | None, data_dir: Path | None) -> Compared:

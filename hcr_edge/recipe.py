@@ -45,12 +45,14 @@ class Recipe:
         source: What lends its trained body to `transfer`: a shipped checkpoint, a run folder, a
             ``.keras`` file, or ``imagenet:NAME`` for one of `architectures.APPLICATIONS`
             (``random:NAME`` without its weights).
-        frozen_epochs: The body stays as it was for so many epochs; then all is fine-tuned.
+        frozen_epochs: The body stays as it was for so many epochs; then all is fine-tuned, at a
+            tenth of the learning rate.
         teachers: Checkpoints, run folders or ``.keras`` files of the same classes, whose mean
             answer to each augmented image is learned (Hinton, Vinyals, Dean 2015).
-        distill: The teachers' share in the target, 0 to 1; the rest is the label's.
-        outliers: Share of each batch that is no character and shall be read as nothing: its
-            target is uniform (Hendrycks, Mazeika, Dietterich 2019); 0 to 0.5.
+        distill: The teachers' share in the target, 0 to 1; the rest is the label's. Teachers are
+            smooth enough: set `label_smoothing` to 0.
+        outliers: So many drawings that are no character join each letter of a batch, at least one
+            where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         validation_share: One writer in so many validates.
         limit: Use at most so many training images, for trials; None means all.
         seed: For weights, shuffling and augmentation.
@@ -115,20 +117,45 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kinds) or not allows(value):
                 raise RecipeError(f"recipe: {name} is {value!r}", allowed=allowed)
-        if (self.arch == "transfer") != (self.source is not None):
-            raise RecipeError(
-                f"recipe: arch is {self.arch!r} and source is {self.source!r}",
-                allowed="transfer with a source, or another network without one",
-            )
-        if self.test_dataset is not None and self.protocol != "official":
-            raise RecipeError(
-                f"recipe: protocol is {self.protocol!r} beside a test_dataset", allowed="official"
-            )
-        if bool(self.teachers) != (self.distill > 0):
-            raise RecipeError(
-                f"recipe: teachers are {list(self.teachers)} and distill is {self.distill}",
-                allowed="both, or neither",
-            )
+        for wrong, received, allowed in (
+            (
+                (self.arch == "transfer") != (self.source is not None),
+                f"arch is {self.arch!r} and source is {self.source!r}",
+                "transfer with a source, or another network without one",
+            ),
+            (
+                self.frozen_epochs > 0 and self.source is None,
+                f"frozen_epochs is {self.frozen_epochs} without a source",
+                "0",
+            ),
+            (
+                self.frozen_epochs >= self.epochs,
+                f"frozen_epochs is {self.frozen_epochs} of {self.epochs} epochs",
+                "fewer than epochs: then all is fine-tuned",
+            ),
+            (
+                bool(self.teachers) != (self.distill > 0),
+                f"teachers are {list(self.teachers)} and distill is {self.distill}",
+                "both, or neither",
+            ),
+            (
+                bool(self.teachers) and self.protocol == "writers",
+                f"protocol is {self.protocol!r} with teachers, who saw those writers",
+                "no teachers",
+            ),
+            (
+                bool(self.teachers) and self.test_dataset is not None,
+                "there are teachers beside a test_dataset, which they may have seen",
+                "no teachers",
+            ),
+            (
+                self.test_dataset is not None and self.protocol != "official",
+                f"protocol is {self.protocol!r} beside a test_dataset",
+                "official",
+            ),
+        ):
+            if wrong:
+                raise RecipeError(f"recipe: {received}", allowed=allowed)
 
     def to_yaml(self) -> str:
         """Return the recipe as a file's text; `load_recipe` reads it."""

@@ -18,6 +18,8 @@ FALSE_AIM = 0.025
 OUTLIERS = 100
 """Drawings of each kind on which false acceptance is measured."""
 BINS = 15
+# Where no threshold does it: a confidence that few answers reach.
+STRICTEST = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def fit_min_confidence(scores: Scores, labels: NDArray[np.int64], outliers: Scor
         outliers: Probabilities of drawings that are no character, (M, classes).
 
     Returns:
-        A confidence, 0 to 0.99: beyond, nothing would be answered.
+        A confidence; `STRICTEST` where none does it.
     """
     confidence, right = scores.max(axis=1), scores.argmax(axis=1) == labels
     strange = outliers.max(axis=1)
@@ -81,7 +83,7 @@ def fit_min_confidence(scores: Scores, labels: NDArray[np.int64], outliers: Scor
         error = 1 - right[taken].mean() if taken.any() else 0.0
         if error <= ERROR_AIM and (strange >= threshold).sum() <= FALSE_AIM * len(strange):
             return threshold
-    return 0.99
+    return STRICTEST
 
 
 def false_acceptance(
@@ -91,6 +93,6 @@ def false_acceptance(
 
     Args:
         accepts: Tells of uint8 images (H, W) which are answered, bool (N,).
-        seed: Of the drawings; training never draws from this stream.
+        seed: Of the drawings.
     """
     return {kind: float(accepts(draw_outliers((kind,), OUTLIERS, seed)).mean()) for kind in KINDS}

@@ -68,15 +68,23 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
             raise RecipeError(f"{name}: the int8 model fails parity\n{report.to_markdown()}")
         checkpoint = checkpoints / source_file.name
         model = Path(hcr_runtime.models.__file__).parent / f"{name}.onnx"
-        shutil.copyfile(source_file, checkpoint)
-        shutil.copyfile(bundle / kind[0].file_name(name), model)
+        pairs = ((source_file, checkpoint), (bundle / kind[0].file_name(name), model))
+        partial = [target.with_name(f".{target.name}.partial") for _, target in pairs]
+        # Both are written before either replaces what shipped before.
+        for (made, _), beside in zip(pairs, partial, strict=True):
+            shutil.copyfile(made, beside)
+        for (_, target), beside in zip(pairs, partial, strict=True):
+            beside.replace(target)
     return [checkpoint, model]
 
 
 def _without_split(run: Path) -> str:
-    """The recipe of a run, but for which writers it was tested on."""
-    recipe = load_recipe(run / "recipe.yaml", protocol="official", fold=0)
-    return recipe.to_yaml()
+    """The recipe of a run, but for which writers it was tested on, and for its teachers.
+
+    Teachers saw the writers on whom folds are tested, so that folds learn without.
+    """
+    plain = load_recipe(run / "recipe.yaml", protocol="official", fold=0, teachers=(), distill=0.0)
+    return plain.to_yaml()
 
 
 def _with_crossval(spec: ModelSpec, crossval: Path | None) -> ModelSpec:

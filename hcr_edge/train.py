@@ -6,7 +6,9 @@ What the run folder holds is in `run_folder.py`.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,11 +20,17 @@ from hcr_edge import report
 from hcr_edge.architectures import application_body, body_of, find_architecture, transfer
 from hcr_edge.batches import InkBatches
 from hcr_edge.checkpoints import find_checkpoint
-from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset
+from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset, parse_spec, renumber
 from hcr_edge.errors import RecipeError
 from hcr_edge.outliers import TRAINED, draw_outliers
 from hcr_edge.recipe import FOLDS, Recipe
-from hcr_edge.rejection import OUTLIERS, fit_min_confidence, measure_refusal
+from hcr_edge.rejection import (
+    OUTLIERS,
+    STRICTEST,
+    false_acceptance,
+    fit_min_confidence,
+    measure_refusal,
+)
 from hcr_edge.run_folder import EpochRow, RunFolder, State
 from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
@@ -91,8 +99,11 @@ def train(
             versions=library_versions(),
         ),
     )
-    state = folder.open(recipe, resume)
-    run = _Run(recipe, folder, spec, state, InkBatches(training, spec, recipe), watcher)
+    # Whatever is wrong with what the recipe names shows before the folder is made.
+    batches = InkBatches(training, spec, recipe)
+    body = None if recipe.source is None else _body(recipe.source, spec)
+    run = _Run(recipe, folder, spec, folder.open(recipe, resume), batches, body, watcher)
+    state = run.state
     valid_x, valid_y = tensors(validation, spec), validation.labels
     run.fit(valid_x, valid_y)
 
@@ -108,7 +119,9 @@ def train(
     result["published"] = recipe.published
     result["min_confidence"] = least
     result["temperature"] = spec.temperature
+    result["false_acceptance"] = false_acceptance(lambda images: _accepts(best, images, spec))
     result["validation"] = {
+        "dataset": validation.title,
         "accuracy": state.best_accuracy,
         "total": len(validation),
         **asdict(measure_refusal(valid_scores, valid_y, least)),
@@ -131,9 +144,7 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
     """
     if recipe.test_dataset is not None:
         training = load_dataset(recipe.dataset, "all", data_dir=data_dir)
-        test = load_dataset(
-            recipe.test_dataset, "all", data_dir=data_dir, label_set=training.label_set
-        )
+        test = _of_another_source(recipe, training, data_dir)
     elif recipe.protocol == "official":
         training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
         # One's own test folders may lack a class that the training folders have.
@@ -149,6 +160,25 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
     if recipe.limit is not None:
         training = training.limit(recipe.limit, recipe.seed)
     return training, validation, test
+
+
+def _of_another_source(recipe: Recipe, training: Dataset, data_dir: Path | None) -> Dataset:
+    """Read all of the recipe's `test_dataset`, numbered as the training's classes are."""
+    other = str(recipe.test_dataset)
+    # Sets of one family, as emnist-letters and emnist-balanced, share images or writers.
+    families = [
+        {name if ":/" in name else re.split("[-:]", name)[0] for name in parse_spec(spec)[0]}
+        for spec in (recipe.dataset, other)
+    ]
+    if shared := families[0] & families[1]:
+        raise RecipeError(
+            f"recipe: both dataset and test_dataset hold {', '.join(sorted(shared))}",
+            allowed="a test of another source",
+        )
+    test = load_dataset(other, "all", data_dir=data_dir, label_set=training.label_set)
+    place = {label.text: i for i, label in enumerate(training.label_set)}
+    table = np.array([place.get(label.text, -1) for label in test.label_set], np.int64)
+    return renumber(test, table, training.label_set, recipe.dataset)
 
 
 def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:
@@ -217,6 +247,7 @@ class _Run:
         spec: ModelSpec,
         state: State,
         batches: InkBatches,
+        body: Any,
         watcher: Watcher | None,
     ) -> None:
         self.recipe, self.folder, self.spec, self.state = recipe, folder, spec, state
@@ -227,18 +258,17 @@ class _Run:
             if self.average is not None:
                 self.average.weights, self.average.steps = weights, state.averaged_steps
         else:
-            self.model = self._compiled()
+            self.model = self._compiled(body)
             state.learning_rate = recipe.learning_rate
 
-    def _compiled(self) -> Any:
-        shape = self.spec.input
-        size = (shape.height, shape.width, shape.channels)
-        classes, source = len(self.spec.labels), self.recipe.source
+    def _compiled(self, body: Any) -> Any:
+        shape, classes = self.spec.input, len(self.spec.labels)
         with quiet():  # TensorFlow looks for a GPU, aloud
-            if source is None:
+            if body is None:
+                size = (shape.height, shape.width, shape.channels)
                 model = find_architecture(self.recipe.arch).build(size, classes)
             else:
-                model = transfer(_body(source, size), classes)
+                model = transfer(body, classes)
         frozen = self.recipe.frozen_epochs
         return self._compile(model, self.recipe.learning_rate, frozen or self.recipe.epochs)
 
@@ -267,10 +297,12 @@ class _Run:
         return model
 
     def _thaw(self) -> None:
-        """Let the frozen body learn too, a tenth as fast as its new head did."""
+        """Let the frozen body learn too, a tenth as fast as its new head did; patience anew."""
         for layer in self.model.layers:
             layer.trainable = True
-        self.state.learning_rate = 0.1 * self.recipe.learning_rate
+        state = self.state
+        state.improved_epoch = state.plateau_epoch = state.epoch
+        state.learning_rate = self.recipe.learning_rate * (0.1 if state.epoch else 1.0)
         epochs = self.recipe.epochs - self.recipe.frozen_epochs
         self._compile(self.model, self.state.learning_rate, epochs)
 
@@ -279,11 +311,11 @@ class _Run:
         state, recipe = self.state, self.recipe
         targets = keras.utils.to_categorical(valid_y, len(self.spec.labels))
         while state.epoch < recipe.epochs:
+            if recipe.source is not None and state.epoch == recipe.frozen_epochs:
+                self._thaw()
             if state.epoch - state.improved_epoch >= recipe.stop_patience:
                 log.warning("stopped: no better validation for %d epochs", recipe.stop_patience)
                 break
-            if recipe.source is not None and state.epoch == recipe.frozen_epochs:
-                self._thaw()
             self.batches.start_epoch(state.epoch)
             self._seed_dropout(state.epoch)
             epoch = state.epoch + 1
@@ -353,16 +385,18 @@ class _Run:
         return best
 
 
-def _body(source: str, shape: tuple[int, int, int]) -> Any:
-    """The trained body that `source` names, from ink tensors of `shape` to features."""
+def _body(source: str, spec: ModelSpec) -> Any:
+    """The trained body that `source` names, from the ink tensors of `spec` to features."""
+    shape = (spec.input.height, spec.input.width, spec.input.channels)
     weights, _, application = source.partition(":")
-    if application and weights in ("imagenet", "random"):
-        return application_body(application, shape, "imagenet" if weights == "imagenet" else None)
-    lender = load_keras(find_checkpoint(source))
-    if tuple(lender.model.input_shape[1:]) != shape:
+    with quiet():
+        if application and weights in ("imagenet", "random"):
+            known = "imagenet" if weights == "imagenet" else None
+            return application_body(application, shape, known)
+        lender = load_keras(find_checkpoint(source))
+    if (lender.spec.input, lender.spec.preprocess) != (spec.input, spec.preprocess):
         raise RecipeError(
-            f"the source {source} reads tensors of {lender.model.input_shape[1:]}",
-            allowed=str(shape),
+            f"the source {source} was trained on other tensors", allowed=f"{spec.input}"
         )
     return body_of(lender.model)
 
@@ -380,7 +414,17 @@ def _fit_rejection(
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
-    return RejectionSpec(fit_min_confidence(scores(model, inputs, spec), labels, strange))
+    least = fit_min_confidence(scores(model, inputs, spec), labels, strange)
+    if least == STRICTEST:
+        log.warning("no threshold makes mistakes rare: what is less sure than 99 %% is refused")
+    return RejectionSpec(least)
+
+
+def _accepts(model: Any, images: Sequence[NDArray[np.uint8]], spec: ModelSpec) -> NDArray[np.bool_]:
+    """Tell which images are answered: they are not blank, and the model is sure enough."""
+    inputs = np.stack([preprocess(image, spec) for image in images])
+    sure = scores(model, inputs, spec).max(axis=1) >= spec.rejection.min_confidence
+    return np.asarray(sure & (np.ptp(inputs, axis=(1, 2, 3)) > 0))
 
 
 def _result(
@@ -427,7 +471,7 @@ def _with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> Mo
     test, dataset, validation = result["test"], result["dataset"], result["validation"]
     name = f"{dataset} {test['split']} ({result['protocol']} split)"
     figures = {
-        f"{dataset} validation (other writers)": validation["accuracy"],
+        f"{validation['dataset']} validation (chose the epoch)": validation["accuracy"],
         name: test["accuracy"],
     }
     if len(test["origins"]) > 1:
@@ -437,6 +481,8 @@ def _with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> Mo
         figures[f"{part}: sure enough to be answered"] = shares["accepted"]
         figures[f"{part}: wrong among those"] = shares["error"]
         figures[f"{part}: calibration error"] = shares["calibration_error"]
+    unseen = [share for kind, share in result["false_acceptance"].items() if kind not in TRAINED]
+    figures["drawings of kinds that training did not see, answered"] = float(np.mean(unseen))
     return replace(spec, provenance=replace(spec.provenance, figures=figures, confusions=mistakes))
 
 

@@ -90,7 +90,8 @@ def crossval(
 ) -> None:
     """Measure accuracy on unseen writers: train on four fifths of them, test on the other fifth.
 
-    Folds that are finished are not run again, so that an interrupted run goes on.
+    A recipe's teachers are left out: they may have seen those writers. Folds that are finished
+    are not run again, so that an interrupted run goes on.
 
     Example: [bold]hcr-edge crossval --arch edge-s --out runs/writers[/]
     """
@@ -107,6 +108,8 @@ def crossval(
             protocol="writers",
             fold=fold,
             limit=limit,
+            teachers=(),
+            distill=0.0,
         )
         results.append(_train(chosen, out / f"fold-{fold}", data_dir, True, overwrite=False))
     summary = write_summary(out, results)
@@ -196,7 +199,7 @@ def _result_table(results: list[dict[str, Any]]) -> Any:
             name, f"{test['accuracy']:.2%}", str(test["total"]), f"{low:.2%} to {high:.2%}"
         )
         rows.add_row(
-            f"{result['dataset']} validation (other writers, used to choose the epoch)",
+            f"{valid['dataset']} validation (chose the epoch)",
             f"{valid['accuracy']:.2%}",
             str(valid["total"]),
             "",
@@ -235,16 +238,16 @@ def compare(
             COLUMNS,
             NUMBERS,
             Compared,
+            check_names,
             is_recipe,
             measure_model,
             write_comparison,
         )
 
-    names = [name.strip() for name in recipes.split(",") if name.strip()]
-    if not names:
-        raise RecipeError("nothing is to be compared", allowed="recipes or models, with commas")
+    names = list(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
+    check_names(names, dataset)
     rows: list[Compared] = []
-    for name in dict.fromkeys(names):
+    for name in names:
         if is_recipe(name):
             recipe = load_recipe(name, dataset=dataset, epochs=epochs, limit=limit)
             run = out / Path(name).stem

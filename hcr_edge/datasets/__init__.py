@@ -42,6 +42,7 @@ __all__ = [
     "load_samples",
     "match_labels",
     "parse_spec",
+    "renumber",
 ]
 
 _OWN = {"folder": folder.load, "csv": manifest.load, "npz": arrays.load}

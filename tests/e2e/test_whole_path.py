@@ -62,7 +62,7 @@ def test_export_on_real_letters_is_within_the_default_limits(
         assert artifact["accuracy"] >= 0.98
         assert artifact["drop"] <= 0.1
         if artifact["kind"].startswith("int8"):
-            assert artifact["bytes"] <= 220_000
+            assert artifact["bytes"] <= 150_000
 
 
 def test_train_export_verify_evaluate(hcr_edge: Command, tmp_path: Path, data_dir: Path) -> None:

@@ -49,6 +49,11 @@ def test_drawings_are_shown_as_nothing(letters: Dataset) -> None:
     assert (batches[1][0][32:] != images[32:]).any()
 
 
+def test_a_small_batch_has_a_drawing_too(letters: Dataset) -> None:
+    recipe = Recipe("m", "edge-s", batch_size=8, outliers=0.06)
+    assert len(InkBatches(letters, SPEC, recipe)[0][0]) == 9
+
+
 @pytest.mark.parametrize(
     ("spec", "what"),
     [

@@ -59,8 +59,29 @@ def test_an_unfinished_run(tmp_path: Path) -> None:
         Compared.of_run(tmp_path, "mine")
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ("lenet5,lennet5", "there is no model 'lennet5'"),
+        ("lenet5,arabic-letters", "measure arabic-letters"),  # on what?
+        ("a/mine.yaml,b/mine.yaml", "in one folder, mine"),
+    ],
+)
+def test_mistakes_show_before_the_first_training(
+    names: str, says: str, cli, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text("name: mine\narch: lenet5\n", encoding="utf-8")
+    answer = cli("compare", "--recipes", names, "--out", tmp_path / "out", data=data_dir)
+    assert answer.code == 2
+    assert says in answer.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_to_compare(cli, tmp_path: Path) -> None:
     answer = cli("compare", "--recipes", " , ", "--out", tmp_path / "out")
-    assert answer.code == 2 or answer.code == 1
+    assert answer.code == 2
     assert "nothing is to be compared" in answer.errors[0]
     assert not (tmp_path / "out").exists()

@@ -71,8 +71,6 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
         epochs=7,
         learning_rate=0.0025,
         augmentation=Augmentation(resolution=(32, 40), shear=0.5),
-        teachers=("arabic-letters", "runs/other"),
-        distill=0.5,
         outliers=0.1,
         seed=11,
     )
@@ -81,6 +79,27 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
     assert again.augmentation is not None
     assert isinstance(again.augmentation.resolution, tuple)
     assert again.to_yaml() == recipe.to_yaml()
+
+
+def test_teachers_round_trip(tmp_path: Path) -> None:
+    recipe = Recipe("mine", "edge-s", teachers=("arabic-letters", "runs/other"), distill=0.5)
+    again = load_recipe(_write(tmp_path, recipe.to_yaml()))
+    assert again == recipe
+    assert again.teachers == ("arabic-letters", "runs/other")
+
+
+@pytest.mark.parametrize(
+    "seen", [{"protocol": "writers"}, {"dataset": "ahcd", "test_dataset": "hijja"}]
+)
+def test_teachers_do_not_pass_on_what_the_test_holds(seen: dict[str, str]) -> None:
+    """They were trained on it, or may have been."""
+    with pytest.raises(RecipeError, match="teachers"):
+        Recipe("mine", "edge-s", teachers=("arabic-letters-teacher",), distill=0.5, **seen)
+
+
+def test_a_body_that_would_never_be_tuned() -> None:
+    with pytest.raises(RecipeError, match="frozen_epochs is 5 of 5"):
+        Recipe("m", "transfer", source="arabic-letters", frozen_epochs=5, epochs=5)
 
 
 def test_the_file_is_plain_yaml() -> None:
@@ -141,6 +160,7 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("source: arabic-letters", "source"),  # of a network that takes none
         ("source: ''", "source"),
         ("frozen_epochs: -1", "frozen_epochs"),
+        ("frozen_epochs: 3", "frozen_epochs"),  # of what body?
         ("test_dataset: ''", "test_dataset"),
         ("published: 92", "published"),
         ("augmentation: 3", "augmentation"),

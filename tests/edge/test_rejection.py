@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hcr_edge.rejection import (
     ERROR_AIM,
     FALSE_AIM,
+    STRICTEST,
     calibration_error,
     false_acceptance,
     fit_min_confidence,
@@ -48,9 +49,10 @@ def test_drawings_raise_the_threshold() -> None:
     assert 0.8 < least < 0.82
 
 
-def test_a_model_that_is_sure_of_its_mistakes_answers_next_to_nothing() -> None:
+def test_where_no_threshold_does_it_the_strictest_is_taken() -> None:
+    """A model that is sure of its mistakes cannot be helped; training then says so."""
     scores = _scores(np.full(50, 0.9999), np.zeros(50, bool))
-    assert fit_min_confidence(scores, np.zeros(50, np.int64), NOTHING) == 0.99
+    assert fit_min_confidence(scores, np.zeros(50, np.int64), NOTHING) == STRICTEST
 
 
 @given(

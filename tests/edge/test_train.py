@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,13 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.augment import Augmentation
-from hcr_edge.datasets import Dataset
+from hcr_edge.datasets import Dataset, load_dataset
 from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
 from hcr_edge.train import InkBatches, fit_temperature, scores, split_dataset, tensors, train
 from hcr_export.keras_file import load_keras
-from hcr_runtime import ModelSpec
+from hcr_runtime import ModelError, ModelSpec
 
 SPEC = ModelSpec("letters", ARABIC_LETTERS, output="logits")
 
@@ -100,10 +101,15 @@ def test_the_model_is_the_best_by_validation_and_describes_itself(
     assert "ahcd" in provenance.training_data
     assert "1400 images" in provenance.training_data
     assert provenance.data_licence == "no licence stated"
-    assert set(provenance.figures.values()) == {
-        base_run.result["test"]["accuracy"],
-        base_run.result["validation"]["accuracy"],
-    }
+    result = base_run.result
+    assert provenance.figures["ahcd test (official split)"] == result["test"]["accuracy"]
+    for part in ("validation", "test"):
+        share = provenance.figures[f"{part}: sure enough to be answered"]
+        assert share == result[part]["accepted"]
+        assert provenance.figures[f"{part}: wrong among those"] == result[part]["error"]
+    assert "seed 0" in provenance.recipe
+    first = provenance.confusions.split(", ")[0]
+    assert re.fullmatch(r"\w→\w \d+", first)
     # Temperature was fitted on the validation images: no other one near it does better.
     fitted = source.spec.temperature
     raw = replace(source.spec, temperature=1.0)
@@ -156,9 +162,9 @@ def test_test_part_is_read_by_the_model_once_after_the_last_epoch(
     monkeypatch.setattr("hcr_edge.train.scores", told)
     train(load_recipe("ahcd-baseline", epochs=2, limit=64), tmp_path, watcher=Watcher())
     assert few_writers[:4] == ["train", "test", "epoch", "epoch"]
-    # Validation is scored for the threshold and for what it costs.
-    assert set(few_writers[4:-1]) == {"scored 168"}
-    assert few_writers[-1] == "scored 280"
+    # Validation is scored for the threshold and what it costs, drawings for false acceptance.
+    assert few_writers.count("scored 280") == 1
+    assert set(few_writers[4:]) == {"scored 168", "scored 280", "scored 100"}
 
 
 def test_plateau_lowers_the_rate_then_training_stops_early(
@@ -194,11 +200,33 @@ def test_cosine_ends_at_two_per_cent(
 
 def test_another_source_may_be_the_test(data_dir: Path) -> None:
     """Leave one source out: all of one set trains, all of another is the test."""
-    recipe = Recipe("m", "edge-nano", dataset="ahcd", test_dataset="hijja:28,isolated")
+    recipe = Recipe("m", "edge-nano", dataset="hijja:isolated", test_dataset="ahcd")
     training, validation, test = split_dataset(recipe, data_dir)
-    assert len(training) + len(validation) == 13440 + 3360
-    assert (test.name, len(test)) == ("hijja:28,isolated", 13704)
+    assert len(training) + len(validation) > 13704
+    assert (test.name, len(test)) == ("ahcd", 13440 + 3360)
+    assert len(test.label_set) == 29, "numbered as the training is"
+
+
+def test_another_source_is_renumbered(data_dir: Path) -> None:
+    """A is class 0 of one set and class 10 of the other."""
+    recipe = Recipe("m", "edge-nano", dataset="az", test_dataset="sd19")
+    training, _, test = split_dataset(recipe, data_dir)
     assert test.label_set == training.label_set
+    assert set(test.labels) == set(range(26))
+    assert test.skipped.keys() >= {"a", "z"}
+    plain = load_dataset("sd19", "all", data_dir=data_dir)
+    letters = [label.text for label in plain.label_set]
+    assert len(test) == sum(letters[label].isupper() for label in plain.labels)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "other"),
+    [("ahcd", "ahcd"), ("ahcd+hijja:28", "hijja:isolated"), ("sd19", "sd19-vowels")],
+)
+def test_a_test_that_training_has_seen_is_refused(dataset: str, other: str, data_dir: Path) -> None:
+    recipe = Recipe("m", "edge-nano", dataset=dataset, test_dataset=other)
+    with pytest.raises(RecipeError, match="both dataset and test_dataset"):
+        split_dataset(recipe, data_dir)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +234,11 @@ def test_another_source_may_be_the_test(data_dir: Path) -> None:
     [
         Recipe("m", "no-such-network"),
         Recipe("m", "edge-s", dataset="no-such-set"),
+        Recipe("m", "edge-s", teachers=("no-such-teacher",), distill=0.5),
     ],
 )
 def test_a_bad_recipe_leaves_no_folder(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises((RecipeError, DataError), match="no-such"):
+    with pytest.raises((RecipeError, DataError, ModelError), match="no-such"):
         train(recipe, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,8 +1,8 @@
-"""What ships: the int8 ONNX inside the runtime, against the Keras checkpoint that it came from."""
+"""What ships: each int8 ONNX inside the runtime, against the Keras checkpoint that it came from."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,13 +11,43 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
-from hcr_edge.datasets import Dataset, load_dataset, load_samples
+from hcr_edge.datasets import Dataset, load_dataset, load_samples, match_labels
 from hcr_edge.labels import ARABIC_LETTERS
+from hcr_edge.outliers import KINDS, TRAINED
+from hcr_edge.rejection import calibration_error, false_acceptance, measure_refusal
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_runtime import Classifier, Provenance, preprocess, shipped_models
 
 NAME = "arabic-letters"
 Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a shipped model holds: on which test part, how often it is right, in how many bytes."""
+
+    dataset: str
+    accuracy: float
+    size: int
+
+
+# A little under what docs/results.md says, so that another processor's rounding passes.
+CLAIMS = {
+    "arabic-letters": Claim("ahcd", 0.98, 150_000),
+    "arabic-letters-nano": Claim("ahcd", 0.95, 32_000),
+    "persian-digits": Claim("hoda", 0.99, 100_000),
+    "russian-letters": Claim("comnist-cyrillic", 0.95, 150_000),
+    "latin-letters": Claim("charwizard@latin-letters", 0.9, 150_000),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both models' answers to one test part, from the bytes of each image."""
+
+    data: Dataset
+    keras: Scores
+    int8: Scores
 
 
 @pytest.fixture(scope="module")
@@ -37,78 +67,94 @@ def _answers(data: Dataset, checkpoint: KerasFile, shipped: Classifier) -> tuple
     return checkpoint.scores(tensors), shipped.scores(images)
 
 
-@pytest.fixture(scope="module")
-def letters(data_dir: Path) -> Dataset:
-    return load_dataset("ahcd", "test", data_dir=data_dir)
+@pytest.fixture(scope="module", params=sorted(CLAIMS))
+def measured(request: pytest.FixtureRequest, data_dir: Path) -> tuple[str, Measured]:
+    name = request.param
+    shipped = Classifier.load(name)
+    data = load_dataset(CLAIMS[name].dataset, "test", data_dir=data_dir)
+    # Hoda's 20,000 would take longer than all others together.
+    data = match_labels(data, shipped.spec).limit(4000)
+    return name, Measured(data, *_answers(data, load_keras(find_checkpoint(name)), shipped))
 
 
-@pytest.fixture(scope="module")
-def on_ahcd(letters: Dataset, checkpoint: KerasFile, shipped: Classifier) -> tuple[Scores, Scores]:
-    return _answers(letters, checkpoint, shipped)
+def test_every_shipped_model_has_its_checkpoint_and_its_claim() -> None:
+    assert shipped_models().keys() == shipped_checkpoints().keys() == CLAIMS.keys()
 
 
-def test_every_shipped_model_has_its_checkpoint() -> None:
-    assert shipped_models().keys() == shipped_checkpoints().keys()
-
-
-def test_model_was_exported_from_this_checkpoint(
-    checkpoint: KerasFile, shipped: Classifier
-) -> None:
+@pytest.mark.parametrize("name", sorted(CLAIMS))
+def test_model_was_exported_from_this_checkpoint(name: str) -> None:
+    shipped, checkpoint = Classifier.load(name), load_keras(find_checkpoint(name))
     assert shipped.spec.provenance.source_sha256 == checkpoint.sha256
     nothing = Provenance()
     assert replace(shipped.spec, provenance=nothing) == replace(checkpoint.spec, provenance=nothing)
-    assert shipped.spec.labels == ARABIC_LETTERS
     assert shipped.spec.provenance.figures == checkpoint.spec.provenance.figures
     assert shipped.spec.provenance.quantization.startswith("int8: QDQ")
-    assert "ahcd" in shipped.spec.provenance.calibration
+    assert CLAIMS[name].dataset.partition("@")[0] in shipped.spec.provenance.calibration
 
 
-def test_model_is_small() -> None:
-    assert shipped_models()[NAME].stat().st_size <= 220_000
+def test_arabic_letters_come_in_their_order(shipped: Classifier) -> None:
+    assert shipped.spec.labels == ARABIC_LETTERS
 
 
-def test_int8_reads_real_letters_as_well_as_keras(
-    on_ahcd: tuple[Scores, Scores], letters: Dataset
-) -> None:
-    keras, int8 = (scores.argmax(axis=1) for scores in on_ahcd)
-    right_before, right = (int((answers == letters.labels).sum()) for answers in (keras, int8))
-    total = len(letters)
-    assert total == 3360
-    assert right / total >= 0.98
-    assert 100 * (right_before - right) / total <= 0.1
+@pytest.mark.parametrize("name", sorted(CLAIMS))
+def test_model_is_small(name: str) -> None:
+    assert shipped_models()[name].stat().st_size <= CLAIMS[name].size
+
+
+def test_int8_reads_real_characters_as_well_as_keras(measured: tuple[str, Measured]) -> None:
+    name, found = measured
+    keras, int8 = (scores.argmax(axis=1) for scores in (found.keras, found.int8))
+    right_before, right = (int((a == found.data.labels).sum()) for a in (keras, int8))
+    total = len(found.data)
+    assert right / total >= CLAIMS[name].accuracy
+    assert 100 * (right_before - right) / total <= 0.3
     assert (keras == int8).mean() >= 0.995
 
 
-def test_no_letter_is_left_behind(on_ahcd: tuple[Scores, Scores], letters: Dataset) -> None:
+def test_no_character_is_left_behind(measured: tuple[str, Measured]) -> None:
     """An average may hide one letter that is hardly read."""
-    right = on_ahcd[1].argmax(axis=1) == letters.labels
-    recall = np.bincount(letters.labels, weights=right) / np.bincount(letters.labels)
-    assert recall.min() >= 0.85
+    _, found = measured
+    right = found.int8.argmax(axis=1) == found.data.labels
+    counts = np.bincount(found.data.labels)
+    recall = np.bincount(found.data.labels, weights=right)[counts >= 20] / counts[counts >= 20]
+    assert recall.min() >= 0.7
 
 
-def test_confidence_means_what_it_says(on_ahcd: tuple[Scores, Scores], letters: Dataset) -> None:
-    """Expected calibration error (Guo et al. 2017), of the int8 model, in ten bins."""
-    confidence = on_ahcd[1].max(axis=1)
-    right = on_ahcd[1].argmax(axis=1) == letters.labels
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    gaps = [
-        abs(float(right[bins == b].mean()) - float(confidence[bins == b].mean()))
-        * (bins == b).sum()
-        for b in np.unique(bins)
-    ]
-    assert sum(gaps) / len(right) <= 0.03
+def test_confidence_means_what_it_says(measured: tuple[str, Measured]) -> None:
+    _, found = measured
+    assert calibration_error(found.int8, found.data.labels) <= 0.03
 
 
-def test_published_figures_are_measured_ones(
-    on_ahcd: tuple[Scores, Scores], letters: Dataset, checkpoint: KerasFile
-) -> None:
-    """Beside the official figure stands that on unseen writers, which is lower."""
-    figures = checkpoint.spec.provenance.figures
-    (official,) = [value for what, value in figures.items() if "official split" in what]
-    (unseen,) = [value for what, value in figures.items() if "unseen writers" in what]
-    measured = float((on_ahcd[0].argmax(axis=1) == letters.labels).mean())
-    assert official == pytest.approx(measured, abs=1.5 / 3360)  # another processor, another bit
-    assert 0.95 < unseen <= official
+def test_what_is_answered_is_right(measured: tuple[str, Measured]) -> None:
+    name, found = measured
+    least = Classifier.load(name).spec.rejection.min_confidence
+    refusal = measure_refusal(found.int8, found.data.labels, least)
+    assert refusal.error <= 0.01
+    assert refusal.accepted >= 0.7
+
+
+@pytest.mark.parametrize("name", sorted(CLAIMS))
+def test_what_is_no_character_is_refused(name: str) -> None:
+    """Also kinds of drawings that training never saw."""
+    classifier = Classifier.load(name)
+
+    def accepts(images: list[NDArray[np.uint8]]) -> NDArray[np.bool_]:
+        return np.array([answer.accepted for answer in classifier.classify_batch(images)])
+
+    shares = false_acceptance(accepts)
+    assert np.mean(list(shares.values())) <= 0.05, shares
+    assert max(shares[kind] for kind in KINDS if kind not in TRAINED) <= 0.1, shares
+
+
+def test_published_figures_are_measured_ones(measured: tuple[str, Measured]) -> None:
+    """On the official test part, where all of it was read here."""
+    name, found = measured
+    figures = load_keras(find_checkpoint(name)).spec.provenance.figures
+    assert any("validation (chose the epoch)" in what for what in figures)
+    if name == NAME:
+        measured_share = float((found.keras.argmax(axis=1) == found.data.labels).mean())
+        (official,) = [value for what, value in figures.items() if what == "of which ahcd"]
+        assert official == pytest.approx(measured_share, abs=1.5 / 3360)
 
 
 def test_int8_agrees_on_the_drawn_letters(checkpoint: KerasFile, shipped: Classifier) -> None:

@@ -20,7 +20,7 @@ def test_shipped_model_is_a_file_named_after_itself() -> None:
 
 
 def test_shipped_model_is_small_enough_for_a_device(model_file: Path) -> None:
-    assert model_file.stat().st_size <= 220_000
+    assert model_file.stat().st_size <= 150_000
 
 
 def test_name_and_path_find_the_same_file(model_file: Path) -> None:
