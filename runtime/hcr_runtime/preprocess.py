@@ -4,7 +4,7 @@ Training, calibration, parity, evaluation and the device all call `preprocess`, 
 parameters in the model's spec. Version 1, in this order:
 
 1. `extract_ink`: bright ink on 0. The paper's brightness (a curved surface where the light is
-   uneven) is subtracted, the polarity is found, the contrast stretched between the paper's noise
+   uneven; of an image that has two levels alone, the level of most corners) is subtracted, the polarity is found, the contrast stretched between the paper's noise
    and the ink's mean.
 2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
    Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
@@ -28,6 +28,11 @@ WORK_SIDE = 128
 GRID = 16
 # Differences of brightness (0-255) between the image's sides that count as uneven light.
 UNEVEN = 10.0
+# An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
+# binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
+TWO_LEVELS = 0.7
+LEVEL_WIDTH = 3
+LEVEL_GAP = 60
 # An image is blank whose ink differs from its paper by less than this (0-255); up to the second
 # number also by less than so many times what the paper differs from itself.
 MIN_CONTRAST = 8.0
@@ -123,10 +128,33 @@ def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
         # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
         level = np.full_like(gray, paper)
         return cv2.subtract(level, gray), cv2.subtract(gray, level)
+    if (flat := _paper_of_two_levels(gray)) is not None:
+        level = np.full_like(gray, flat)
+        return cv2.subtract(level, gray), cv2.subtract(gray, level)
     surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
     size = gray.shape[::-1]
     level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
     return cv2.subtract(level, gray), cv2.subtract(gray, level)
+
+
+def _paper_of_two_levels(gray: GrayImage) -> int | None:
+    """Brightness of the paper where the image has two levels alone; None where it has more.
+
+    A tight crop of a binarised glyph has ink on its rim, and often more ink than paper. Paper is
+    what fills most corners, or else most of the rim.
+    """
+    low, high, _, _ = cv2.minMaxLoc(gray)
+    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
+    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
+    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
+        return None
+    threshold = (low + high) / 2
+    corners = gray[:: gray.shape[0] - 1 or 1, :: gray.shape[1] - 1 or 1] > threshold
+    share = float(corners.mean())
+    if share == 0.5:
+        rim = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+        share = float((rim > threshold).mean())
+    return int(high if share > 0.5 else low)
 
 
 def _rim_spread(grid: GrayImage) -> int:

@@ -247,3 +247,30 @@ def test_smallest_images_do_not_crash(shape: tuple[int, int], spec: ModelSpec) -
     for seed in range(20):
         image = np.random.default_rng(seed).choice(np.uint8([0, 90, 255]), shape)
         assert np.isfinite(preprocess(image, spec)).all()
+
+
+def _tight(image: Image) -> Image:
+    """The bounding box of a binarised glyph, ink 0 on 255: as scanners' software cuts it out."""
+    flat = np.where(extract_ink(image) > 110, 0, 255).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(255 - flat)
+    return flat[y : y + height, x : x + width]
+
+
+@pytest.mark.parametrize("polarity", ["dark on bright", "bright on dark"])
+def test_ink_on_the_rim_of_a_binarised_crop_is_still_ink(polarity: str, tiles: list[Image]) -> None:
+    """It was taken for a shadow, or for the paper where there is more ink than paper."""
+    for tile in tiles:
+        crop = _tight(tile)
+        shown = crop if polarity == "dark on bright" else 255 - crop
+        np.testing.assert_array_equal(extract_ink(shown) > 127, crop == 0)
+
+
+def test_more_ink_than_paper(spec: ModelSpec) -> None:
+    """A thick ring, cropped to its box: paper is left in its corners and in its hole."""
+    ring = np.full((24, 24), 255, np.uint8)
+    cv2.circle(ring, (12, 12), 8, 0, 8)
+    assert (ring == 0).mean() > 0.6
+    np.testing.assert_array_equal(extract_ink(ring) > 127, ring == 0)
+    tensor = preprocess(ring, spec)
+    assert tensor[0, 0] == 0, "paper around it"
+    assert tensor.max() == 1
