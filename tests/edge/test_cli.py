@@ -16,7 +16,7 @@ from hcr_runtime import ModelSpec
 
 COMMANDS = [
     *("classify", "webcam", "models", "inspect", "selftest"),
-    *("export", "verify", "evaluate", "train", "crossval"),
+    *("export", "verify", "evaluate", "train", "crossval", "compare"),
 ]
 TEXTS = [label.text for label in ARABIC_LETTERS]
 PREDICTION = {"label", "name", "codepoint", "confidence", "top", "accepted", "reason"}

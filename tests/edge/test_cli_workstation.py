@@ -20,7 +20,10 @@ import pytest
 from hcr_edge.recipe import load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
-RESULT = {"name", "arch", "dataset", "protocol", "epochs", "best_epoch", "validation", "test"}
+RESULT = {
+    *("name", "arch", "dataset", "protocol", "epochs", "best_epoch", "validation", "test"),
+    *("parameters", "published", "temperature", "min_confidence", "false_acceptance"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,10 @@ def test_train_json(trained) -> None:
     assert answer.code == 0
     assert answer.json.keys() == RESULT
     assert answer.json == json.loads((out / "result.json").read_text(encoding="utf-8"))
-    assert answer.json["test"].keys() == {"split", "accuracy", "correct", "total", "interval"}
+    assert answer.json["test"].keys() == {
+        *("split", "accuracy", "correct", "total", "interval", "origins"),
+        *("accepted", "error", "calibration_error"),
+    }
     assert answer.json["validation"].keys() == {"accuracy", "total"}
     assert "epoch 1/1" in answer.err, "how it went is told on standard error"
     assert load_recipe(out / "recipe.yaml") == load_recipe("ahcd-baseline", epochs=1, limit=320)

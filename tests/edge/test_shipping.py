@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from hcr_export.parity import ParityReport, measure
 from hcr_runtime import Classifier
 
 NAME = "arabic-letters"
+# Folds learn without teachers, who may have seen their writers.
+FOLD: dict[str, Any] = {"protocol": "writers", "fold": 1, "teachers": (), "distill": 0.0}
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def run(tmp_path: Path) -> tuple[Path, Path]:
     shutil.copyfile(find_checkpoint(NAME), folder / "model.keras")
     summary = {"dataset": "ahcd", "folds": 5, "accuracy": 0.4321}
     (crossval / "crossval.json").write_text(json.dumps(summary), encoding="utf-8")
-    for where, changes in ((folder, {}), (crossval / "fold-1", {"protocol": "writers", "fold": 1})):
+    for where, changes in ((folder, {}), (crossval / "fold-1", FOLD)):
         where.mkdir(exist_ok=True)
         recipe = load_recipe("arabic-letters", **changes)
         (where / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
@@ -80,7 +83,7 @@ def test_what_fails_parity_does_not_ship(
 
 def test_figures_of_another_recipe_are_refused(run: tuple[Path, Path], packages: Path) -> None:
     folder, crossval = run
-    recipe = load_recipe("arabic-letters", epochs=3, protocol="writers", fold=1)
+    recipe = load_recipe("arabic-letters", epochs=3, **FOLD)
     (crossval / "fold-1" / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
     with pytest.raises(RecipeError, match="one recipe"):
         ship(folder, crossval, dataset="samples")
