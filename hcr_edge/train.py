@@ -95,7 +95,7 @@ def train(
             f" {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
-            recipe=f"{recipe.name}, at most {recipe.epochs} epochs, seed {recipe.seed}",
+            recipe=describe_recipe(recipe),
             versions=library_versions(),
         ),
     )
@@ -455,6 +455,16 @@ def _result(
             },
         },
     }
+
+
+def describe_recipe(recipe: Recipe) -> str:
+    """How a model came about, for its card: whoever taught it passed on its own data."""
+    parts = [recipe.name, f"at most {recipe.epochs} epochs", f"seed {recipe.seed}"]
+    if recipe.source is not None:
+        parts.append(f"body of {recipe.source}")
+    if recipe.teachers:
+        parts.append(f"taught by {' and '.join(recipe.teachers)}")
+    return ", ".join(parts)
 
 
 def _protocol(recipe: Recipe, data: Dataset) -> str:
