@@ -416,7 +416,7 @@ def _fit_rejection(
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
     least = fit_min_confidence(scores(model, inputs, spec), labels, strange)
     if least == STRICTEST:
-        log.warning("no threshold makes mistakes rare: what is less sure than 99 %% is refused")
+        log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return RejectionSpec(least)
 
 

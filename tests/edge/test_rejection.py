@@ -63,7 +63,7 @@ def test_a_few_images_promise_less_than_many() -> None:
 
 def test_where_no_threshold_does_it_the_strictest_is_taken() -> None:
     """A model that is sure of its mistakes cannot be helped; training then says so."""
-    scores = _scores(np.full(50, 0.9999), np.zeros(50, bool))
+    scores = _scores(np.full(50, 0.99995), np.zeros(50, bool))
     assert fit_min_confidence(scores, np.zeros(50, np.int64), NOTHING) == STRICTEST
 
 
