@@ -77,7 +77,7 @@ def evaluate(
         say(f"commonest mistakes: {mistakes}")
     refusal = result.refusal
     say(
-        f"confidence at least {spec.rejection.min_confidence:.3f}: answers"
+        f"confidence at least {spec.rejection.min_confidence:g}: answers"
         f" {refusal.accepted:.1%}, of which {refusal.error:.2%} wrongly;"
         f" calibration error {refusal.calibration_error:.2%}"
     )

@@ -4,8 +4,8 @@ Training, calibration, parity, evaluation and the device all call `preprocess`, 
 parameters in the model's spec. Version 1, in this order:
 
 1. `extract_ink`: bright ink on 0. The paper's brightness (a curved surface where the light is
-   uneven; of an image that has two levels alone, the level of most corners) is subtracted, the polarity is found, the contrast stretched between the paper's noise
-   and the ink's mean.
+   uneven; of an image that has two levels alone, the level of most corners) is subtracted, the
+   polarity is found, the contrast stretched between the paper's noise and the ink's mean.
 2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
    Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
    to survive the shrinking are thickened before it.

@@ -267,8 +267,8 @@ class ModelSpec:
         return data
 
     def to_json(self) -> str:
-        """Return `to_dict` as JSON text with sorted keys."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+        """Return `to_dict` as JSON text with sorted keys; without blanks, as small files hold it."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, data: object) -> ModelSpec:

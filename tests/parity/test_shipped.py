@@ -33,10 +33,10 @@ class Claim:
 
 # A little under what docs/results.md says, so that another processor's rounding passes.
 CLAIMS = {
-    "arabic-letters": Claim("ahcd", 0.98, 150_000),
-    "arabic-letters-nano": Claim("ahcd", 0.95, 32_000),
-    "persian-digits": Claim("hoda", 0.99, 100_000),
-    "russian-letters": Claim("comnist-cyrillic", 0.95, 150_000),
+    "arabic-letters": Claim("ahcd", 0.975, 150_000),
+    "arabic-letters-nano": Claim("ahcd", 0.955, 32_768),
+    "persian-digits": Claim("hoda", 0.992, 100_000),
+    "russian-letters": Claim("comnist-cyrillic", 0.97, 150_000),
     "latin-letters": Claim("charwizard@latin-letters", 0.9, 150_000),
 }
 
@@ -130,7 +130,7 @@ def test_what_is_answered_is_right(measured: tuple[str, Measured]) -> None:
     least = Classifier.load(name).spec.rejection.min_confidence
     refusal = measure_refusal(found.int8, found.data.labels, least)
     assert refusal.error <= 0.01
-    assert refusal.accepted >= 0.7
+    assert refusal.accepted >= 0.6
 
 
 @pytest.mark.parametrize("name", sorted(CLAIMS))
