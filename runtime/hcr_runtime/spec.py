@@ -267,7 +267,7 @@ class ModelSpec:
         return data
 
     def to_json(self) -> str:
-        """Return `to_dict` as JSON text with sorted keys; without blanks, as small files hold it."""
+        """Return `to_dict` as JSON text with sorted keys and no blanks: small files hold it."""
         return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     @classmethod
