@@ -1,9 +1,9 @@
-"""Reads the photographed form in ``persian_forms/``: a writer, a pen and a camera of none of the sets.
+"""Reads the photographed form in ``persian_forms/``: a writer, a pen, a camera of none of the sets.
 
 ``python benchmarks/persian_form.py MODEL [--cells FILE.png]`` cuts the cells out of the one
 photograph, reads those whose character the model knows, and prints how many it read. The form is
-GitHub: sadafnazari/Persian_handwriting_recognition (MIT). It steered the choice of preprocessing and
-augmentation, and so is a validation, not a test.
+GitHub: sadafnazari/Persian_handwriting_recognition (MIT). It steered the choice of preprocessing
+and augmentation, and so is a validation, not a test.
 """
 
 from __future__ import annotations
