@@ -59,7 +59,7 @@ def test_export_on_real_letters_is_within_the_default_limits(
         "total": 3360,
     }
     for artifact in report["artifacts"]:
-        assert artifact["accuracy"] >= 0.98
+        assert artifact["accuracy"] >= 0.975
         assert artifact["drop"] <= 0.1
         if artifact["kind"].startswith("int8"):
             assert artifact["bytes"] <= 150_000

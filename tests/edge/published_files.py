@@ -525,12 +525,10 @@ LATIN_PATHS: dict[str, Callable[[str, int], str]] = {
 }
 
 
-def _latin(path: Callable[[str, int], str], found: Sample) -> dict[str, bytes]:
-    files = {
-        path(text, i): png(image, Path(path(text, i)).suffix)
-        for i, (image, text) in enumerate(zip(found.images, found.texts, strict=True))
-    }
-    return {"letters.zip": zipped(files)}
+def _latin(name: str, found: Sample) -> dict[str, bytes]:
+    paths = [LATIN_PATHS[name](text, i) for i, text in enumerate(found.texts)]
+    pairs = zip(paths, found.images, strict=True)
+    return {f"{name}.zip": zipped({path: png(image, Path(path).suffix) for path, image in pairs})}
 
 
 # Set, layout: how its files are written from one sample.
@@ -568,7 +566,7 @@ WRITERS: dict[str, dict[str, Callable[[Sample], dict[str, bytes]]]] = {
     "russian-letters": {"csv": lambda found: {"letters.zip": zipped(russian(found))}},
     "az": {"csv": _az},
     "sd19": {"by_class": lambda found: {"by_class.zip": zipped(by_class(found))}},
-    **{name: {"tree": partial(_latin, path)} for name, path in LATIN_PATHS.items()},
+    **{name: {"tree": partial(_latin, name)} for name in LATIN_PATHS},
 }
 # Every layout of every set; of EMNIST's, whose code is one, each layout once and each set once.
 LAYOUTS = [

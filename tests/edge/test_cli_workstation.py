@@ -43,7 +43,9 @@ def test_train_json(trained) -> None:
         *("split", "accuracy", "correct", "total", "interval", "origins"),
         *("accepted", "error", "calibration_error"),
     }
-    assert answer.json["validation"].keys() == {"accuracy", "total"}
+    assert answer.json["validation"].keys() == {
+        *("dataset", "accuracy", "total", "accepted", "error", "calibration_error"),
+    }
     assert "epoch 1/1" in answer.err, "how it went is told on standard error"
     assert load_recipe(out / "recipe.yaml") == load_recipe("ahcd-baseline", epochs=1, limit=320)
 
