@@ -111,7 +111,7 @@ def _description_is_huge(source: KerasFile, path: Path) -> None:
 def _description_of_a_newer_version(source: KerasFile, path: Path) -> None:
     source.model.save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        text = source.spec.to_json().replace('"schema_version": 1', '"schema_version": 2')
+        text = source.spec.to_json().replace('"schema_version":1', '"schema_version":2')
         archive.writestr(SPEC_ENTRY, text)
 
 

@@ -92,7 +92,7 @@ def test_limit_itself_is_allowed(file: Path, two: ModelSpec) -> None:
 
 
 def test_newer_schema_is_refused(file: Path, two: ModelSpec) -> None:
-    newer = two.to_json().replace('"schema_version": 1', '"schema_version": 2')
+    newer = two.to_json().replace('"schema_version":1', '"schema_version":2')
     file.write_bytes(zipped(newer))
     with pytest.raises(SpecError, match="schema version 2"):
         read_zip_spec(file)

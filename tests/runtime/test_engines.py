@@ -160,7 +160,7 @@ def test_description_missing_or_wrong(
 ) -> None:
     write: Write = request.getfixturevalue(form)
     three = replace(two, labels=(*two.labels, Label("ت", "teh")))
-    newer = two.to_json().replace('"schema_version": 1', '"schema_version": 2')
+    newer = two.to_json().replace('"schema_version":1', '"schema_version":2')
     cases = [
         (None, "has no description inside|is cut short, or has no description"),
         ("", "not JSON"),

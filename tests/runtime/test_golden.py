@@ -105,7 +105,7 @@ def test_other_preprocessing_is_found(
     golden: Path, classifier: Classifier, respecced: Callable[..., Path]
 ) -> None:
     # As if a port had another idea of how large a letter is.
-    text = classifier.spec.to_json().replace('"zoom": 1.35', '"zoom": 1.0')
+    text = classifier.spec.to_json().replace('"zoom":1.35', '"zoom":1.0')
     assert text != classifier.spec.to_json()
     result = check_golden(golden, respecced(text, "arabic-letters.onnx"))
     assert result.exact_tensors < 6

@@ -49,8 +49,8 @@ def test_name_wins_over_a_folder_of_that_name(
     ("name", "says"),
     [
         # The usual slip: one letter too few.
-        ("arabic-leters", "'arabic-leters'; allowed: did you mean arabic-letters?"),
-        ("Arabic-Letters", "did you mean arabic-letters?"),
+        ("arabic-leters", "'arabic-leters'; allowed: did you mean arabic-letters or"),
+        ("Arabic-Letters", "did you mean arabic-letters or"),
         # The suffix of a file that lies elsewhere.
         ("arabic-letters.onnx", "no model file arabic-letters.onnx; allowed: did you mean"),
         ("arabic-letters.tflite", "no model file arabic-letters.tflite"),
