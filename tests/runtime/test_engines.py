@@ -177,7 +177,7 @@ def test_description_missing_or_wrong(
 def test_onnx_description_that_is_no_text(tiny_onnx: Write) -> None:
     path = tiny_onnx()
     data = path.read_bytes()
-    path.write_bytes(data.replace(b'"name": "two"', b'"name": "\xff\xfe!"'))
+    path.write_bytes(data.replace(b'"name":"two"', b'"name":"\xff\xfe!"'))
     with pytest.raises(HcrError):
         open_engine(path)
 
