@@ -29,8 +29,9 @@ from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The one role whose files are written again after the export.
+# The roles whose files are written, or written again, after the export.
 PARITY_REPORT = "parity report"
+REPORT = "report"
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ def verify_bundle(
             cannot be written.
     """
     manifest = read_manifest(bundle)
-    _check_files(bundle, manifest)
+    check_files(bundle, manifest)
     known = {kind.name: kind for kind in KINDS}
     roles = {item["file"]: item for item in manifest["files"]}
     kinds = [known[item["kind"]] for item in roles.values() if item["role"] == "artifact"]
@@ -360,6 +361,24 @@ def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> Non
     _write_text(folder / "manifest.json", text)
 
 
+def record_reports(folder: Path, names: Sequence[str]) -> None:
+    """Record in a bundle's manifest the reports `names` that were written into it."""
+    manifest = read_manifest(folder)
+    others = [item for item in manifest["files"] if item["file"] not in names]
+    reports = [
+        {
+            "file": name,
+            "role": REPORT,
+            "bytes": (folder / name).stat().st_size,
+            "sha256": file_sha256(folder / name),
+        }
+        for name in names
+    ]
+    manifest["files"] = sorted([*others, *reports], key=lambda item: item["file"])
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    _write_text(folder / "manifest.json", text)
+
+
 def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Record the reports anew; every other entry stays as the export wrote it."""
     for item in manifest["files"]:
@@ -385,11 +404,12 @@ def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
     return roles.get(name, "other")
 
 
-def _check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+    """Raise `BundleError` when a file that the export wrote is missing or altered."""
     wrong = []
     for item in manifest["files"]:
         path = bundle / item["file"]
-        if item["role"] == PARITY_REPORT:
+        if item["role"] in (PARITY_REPORT, REPORT):
             continue
         if not path.is_file():
             wrong.append(f"{item['file']} is missing")

@@ -17,7 +17,17 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, evaluate, export, interrupt, parity, training
+from hcr_edge.cli import (
+    benchmark,
+    data,
+    device,
+    evaluate,
+    export,
+    interrupt,
+    matrix,
+    parity,
+    training,
+)
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -74,7 +84,14 @@ for _panel, _commands in (
     ("On the device", device.COMMANDS),
     (
         "On the workstation",
-        (*export.COMMANDS, *parity.COMMANDS, *evaluate.COMMANDS, *training.COMMANDS),
+        (
+            *export.COMMANDS,
+            *parity.COMMANDS,
+            *matrix.COMMANDS,
+            *benchmark.COMMANDS,
+            *evaluate.COMMANDS,
+            *training.COMMANDS,
+        ),
     ),
 ):
     for _command in _commands:

@@ -1,0 +1,25 @@
+"""OpenCV's own DNN module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hcr_export.engines.worker import Run, Tensor
+
+VERSION = str(cv2.__version__)
+
+
+def load(path: Path, threads: int) -> Run:
+    """Load a model file; what comes back maps float32 (N, H, W, C) to (N, classes)."""
+    cv2.setNumThreads(threads)
+    read = cv2.dnn.readNetFromTFLite if path.suffix == ".tflite" else cv2.dnn.readNetFromONNX
+    net = read(str(path))
+
+    def run(batch: Tensor) -> Tensor:
+        net.setInput(batch)
+        return np.asarray(net.forward(), np.float32)
+
+    return run
