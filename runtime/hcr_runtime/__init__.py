@@ -20,7 +20,7 @@ from hcr_runtime.errors import (
 )
 from hcr_runtime.models import shipped_models
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.segment import Box, largest_glyph
+from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
     InputSpec,
     Label,
@@ -37,6 +37,7 @@ __all__ = [
     "Classifier",
     "EngineError",
     "Frame",
+    "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
@@ -49,6 +50,7 @@ __all__ = [
     "RejectionSpec",
     "SpecError",
     "__version__",
+    "find_glyphs",
     "frames",
     "largest_glyph",
     "preprocess",
