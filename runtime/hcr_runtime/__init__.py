@@ -19,6 +19,7 @@ from hcr_runtime.errors import (
     SpecError,
 )
 from hcr_runtime.models import shipped_models
+from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.preprocess import preprocess
 from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
@@ -47,6 +48,7 @@ __all__ = [
     "Prediction",
     "PreprocessSpec",
     "Provenance",
+    "ReadGlyph",
     "RejectionSpec",
     "SpecError",
     "__version__",
@@ -55,5 +57,6 @@ __all__ = [
     "largest_glyph",
     "preprocess",
     "probabilities",
+    "read_page",
     "shipped_models",
 ]
