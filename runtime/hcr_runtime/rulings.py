@@ -216,7 +216,8 @@ def erase_grid(darkness: GrayImage, mask: GrayImage) -> NDArray[np.int32] | None
     if len(level) < 2 or len(upright) < 2:
         return None
     lines = cv2.bitwise_or(erased, cv2.transpose(erased_upright))
-    across, down = _pitch(upright), _pitch(level)
+    # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
+    across, down = 2 * _pitch(upright), 2 * _pitch(level)
     for ruling in level:
         for ends in _extensions(ruling, across):
             cv2.line(lines, *ends, 255, 2)
