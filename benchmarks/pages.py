@@ -121,7 +121,7 @@ def main(
             texts = [p.label for p in classifier.classify_batch([images[i] for i in page.letters])]
             score.alone = sum(a == b for a, b in zip(texts, truth, strict=True))
             total.setdefault(look_name, Score()).__iadd__(score)
-            total.setdefault(set_name, Score()).__iadd__(score)
+            total.setdefault("all " + set_name, Score()).__iadd__(score)
             if out is not None:
                 out.mkdir(parents=True, exist_ok=True)
                 name = f"{set_name.split('@')[0].split(':')[0]} {look_name}".replace(",", "")

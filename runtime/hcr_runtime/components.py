@@ -14,6 +14,9 @@ from hcr_runtime.image import GrayImage
 # Specks have less ink than this share of the square of a stroke's width, or so few pixels,
 # or are this much fainter than the writing.
 SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
+# What lies on an erased line by more than this share of its ink, and is thinner than this share of
+# a stroke, is a rest of it.
+REST, REST_WIDTH = 0.55, 0.75
 # Longer side of the least character: of its writing box; and of the usual letter.
 MIN_IN_BOX, MIN_SIZE = 0.1, 0.3
 # The longest, of the usual letter.
@@ -28,6 +31,8 @@ OVERLAP = 0.5
 # A component with so much of its ink in a second writing box runs through both; one so much
 # longer than the usual letter is several letters that touch.
 SHARED, TOUCHING_SIZE = 0.3, 2.3
+# Where more of the letters than this leave their boxes, these are no writing boxes.
+MOST_LEAVING = 0.2
 # The usual letter's longer side in its writing box: the median of written forms.
 BOX_SHARE = 0.55
 # Writing boxes as forms draw them are wider than writers use.
@@ -66,6 +71,7 @@ class Components:
     Args:
         mask: 255 where there is ink, uint8 of shape (H, W).
         darkness: Darkness of the ink, same shape.
+        lines: 255 where ruled lines were erased, same shape.
 
     Attributes:
         labels: Number of each pixel's component, int32, (H, W).
@@ -73,10 +79,11 @@ class Components:
         length: Longer side, (N,).
         area: Number of pixels, (N,).
         level: Mean darkness, (N,).
+        is_rest: Whether it is what erasing left of a line, (N,).
         stroke: Usual width of a stroke in pixels.
     """
 
-    def __init__(self, mask: GrayImage, darkness: GrayImage) -> None:
+    def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
         count, self.labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         self.low = stats[:, :2].astype(np.int64)
         self.high = self.low + stats[:, 2:4]
@@ -91,13 +98,16 @@ class Components:
         # Long components speak for the writing, specks do not.
         stroke = 2 * self.area[1:] / np.maximum(rim[1:], 1)
         self.stroke = _usual(stroke, self.length[1:])
+        on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
+        thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
+        self.is_rest = thin & (on_line > REST * self.area)
 
     def usable(self) -> NDArray[np.bool_]:
         """Which components are neither specks nor cut by the page's edge."""
         height, width = self.labels.shape
         least = max(SPECK_PIXELS, SPECK * self.stroke**2)
         whole = (self.low > 0).all(axis=1) & (self.high < (width, height)).all(axis=1)
-        usable = whole & (self.area >= least)
+        usable = whole & (self.area >= least) & ~self.is_rest
         usable[0] = False
         return np.asarray(usable, np.bool_)
 
@@ -134,8 +144,10 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     side = np.sqrt(area)
     shared = in_box & (inside - most > SHARED * components.area)
     # A letter may well leave its box; where many do, the boxes are mere squares.
-    letters = in_box & (components.length > MIN_SIZE * side[first])
-    if letters.sum() < 1 or shared[letters].mean() > 0.25:
+    letters = usable & (inside > 0.2 * components.area)
+    letters &= components.length > MIN_SIZE * side[first]
+    leaving = (inside - most > 0.5 * SHARED * components.area) | (components.length > side[first])
+    if not letters.any() or leaving[letters].mean() > MOST_LEAVING:
         return None
     rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
     number = boxes[rows, columns]

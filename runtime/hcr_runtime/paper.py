@@ -8,7 +8,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 
 # The paper's brightness is looked for at this fraction of the page's resolution.
-COARSE = 8
+COARSE = 4
 # Dark is ink where it is narrower than this share of the longer side, and background otherwise.
 WIDEST_STROKE = 1 / 9
 # Blocks, in pixels, for which polarity and texture are measured, on every SAMPLE-th pixel.

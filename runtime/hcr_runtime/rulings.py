@@ -22,7 +22,9 @@ MAX_THICKNESS = 1 / 120
 # A stroke that crosses a line stands out of it by so many pixels.
 STANDS_OUT = 2
 # Or is darker than it by this factor and this much (0-255).
-DARKER, DARKER_BY = 1.3, 12
+DARKER, DARKER_BY = 1.5, 10
+# Paper bends a line by a pixel or two over so many pixels.
+DRIFT = 257
 # Least side of a writing box in pixels.
 MIN_BOX = 16
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
@@ -102,7 +104,7 @@ def _trace(mask: GrayImage, min_length: int, limit: int) -> list[tuple[int, NDAr
             runs[y : y + down, x : x + across] > 0
         )
         rows, columns = np.nonzero(part)
-        for curve, first, last in _curves(columns, rows, min_length // STRIP):
+        for curve, first, last in _curves(columns, rows, min_length // STRIP, limit):
             # A line may go on for less than a strip.
             begin = max(0, (x + first - 1) * STRIP)
             end = min(width, (x + last + 2) * STRIP)
@@ -113,7 +115,7 @@ def _trace(mask: GrayImage, min_length: int, limit: int) -> list[tuple[int, NDAr
 
 
 def _curves(
-    columns: NDArray[np.int64], rows: NDArray[np.int64], least: int
+    columns: NDArray[np.int64], rows: NDArray[np.int64], least: int, apart: int
 ) -> Iterator[tuple[NDArray[np.float64], int, int]]:
     """Parabolas on which `least` strips of a chain lie, with their first and last strip.
 
@@ -144,7 +146,8 @@ def _curves(
         first, last = int(covered[0]), int(covered[-1])
         if len(covered) >= 0.75 * (last - first + 1):
             yield curve, first, last
-        left = np.abs(rows - powers @ curve) > 3
+        # Letters that stand on a line are no second line.
+        left = np.abs(rows - powers @ curve) > apart
         columns, rows = columns[left], rows[left]
 
 
@@ -164,28 +167,47 @@ def _erase(
     if fits.sum() < 0.5 * len(rows):
         return None
     columns, rows = columns[fits], rows[fits]
-    band = rows[None] + np.arange(-reach, reach + 1)[:, None]
-    ink = mask[band, columns] > 0
-    # The curve is good to a pixel; the line's own middle is where its band has most ink.
-    above = _run(ink[reach - 1 :: -1])
-    below = _run(ink[reach + 1 :])
-    on = ink[reach] | ink[reach - 1] | ink[reach + 1]
-    runs = (above + below + ink[reach])[on]
+    offsets = np.arange(-reach, reach + 1)[:, None]
+    above, below, on = _extent(mask[rows + offsets, columns] > 0)
+    runs = (above + below + 1)[on]
     thickness = int(np.median(runs)) if runs.size else 0
     if not 0 < thickness <= limit:
         return None
+    # Paper is not flat: follow the line where it leaves the curve by a pixel or two.
+    bare = on & (above + below <= thickness)
+    if bare.any():
+        drift = np.where(bare, below - above, 0).astype(np.float32)[None]
+        weight = cv2.blur(bare.astype(np.float32)[None], (DRIFT, 1))[0]
+        shift = cv2.blur(drift, (DRIFT, 1))[0] / np.maximum(weight, 1e-3) / 2
+        rows = np.clip(rows + np.rint(shift).astype(np.intp), reach, mask.shape[0] - reach - 1)
+        above, below, on = _extent(mask[rows + offsets, columns] > 0)
     core = (thickness + 1) // 2 + 1
     inner = slice(reach - core, reach + core + 1)
     crossed = (above > core + STANDS_OUT - 1) | (below > core + STANDS_OUT - 1)
-    levels = darkness[band[inner], columns]
-    peak = levels.max(axis=0)[on & ~crossed]
-    level = float(np.quantile(peak, 0.8)) if peak.size else 255.0
-    gone = ~crossed & (levels <= DARKER * level + DARKER_BY)
-    places = band[inner][gone], np.broadcast_to(columns, levels.shape)[gone]
+    band = (rows + offsets)[inner]
+    levels = darkness[band, columns]
+    gone = ~crossed & (levels <= _darkest(levels.max(axis=0)[on & ~crossed]))
+    places = band[gone], np.broadcast_to(columns, levels.shape)[gone]
     mask[places] = 0
     darkness[places] = 0
-    erased[band[inner], columns] = 255
+    erased[band, columns] = 255
     return Ruling(start, centre, thickness)
+
+
+def _darkest(levels: NDArray[np.uint8]) -> float:
+    """How dark a line may be at its darkest: what is darker is ink that lies along it."""
+    if levels.size == 0:
+        return 255.0
+    return DARKER * float(np.median(levels)) + DARKER_BY
+
+
+def _extent(
+    ink: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """How far ink reaches above and below the middle row of a band, and where it is on it."""
+    middle = len(ink) // 2
+    on = ink[middle - 1 : middle + 2].any(axis=0)
+    return _run(ink[middle - 1 :: -1]), _run(ink[middle + 1 :]), np.asarray(on, np.bool_)
 
 
 def _run(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -195,7 +217,9 @@ def _run(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray(np.logical_and.accumulate(bridged, axis=0).sum(axis=0), np.int64)
 
 
-def erase_grid(darkness: GrayImage, mask: GrayImage) -> NDArray[np.int32] | None:
+def erase_grid(
+    darkness: GrayImage, mask: GrayImage
+) -> tuple[GrayImage, NDArray[np.int32] | None]:
     """Erase the lines that run across and down a page, in place.
 
     Args:
@@ -203,8 +227,8 @@ def erase_grid(darkness: GrayImage, mask: GrayImage) -> NDArray[np.int32] | None
         mask: 255 where there is ink, same shape.
 
     Returns:
-        The number of the writing box that each pixel lies in, from 1, and 0 where in none; int32
-        of shape (H, W). None where lines make no boxes.
+        255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
+        from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
     """
     height, width = mask.shape
     level, erased = erase_rulings(darkness, mask, round(MIN_LENGTH * width))
@@ -213,9 +237,10 @@ def erase_grid(darkness: GrayImage, mask: GrayImage) -> NDArray[np.int32] | None
     if upright:
         cv2.transpose(turned_darkness, darkness)
         cv2.transpose(turned, mask)
+        cv2.bitwise_or(erased, cv2.transpose(erased_upright), erased)
     if len(level) < 2 or len(upright) < 2:
-        return None
-    lines = cv2.bitwise_or(erased, cv2.transpose(erased_upright))
+        return erased, None
+    lines = erased.copy()
     # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
     across, down = 2 * _pitch(upright), 2 * _pitch(level)
     for ruling in level:
@@ -224,7 +249,7 @@ def erase_grid(darkness: GrayImage, mask: GrayImage) -> NDArray[np.int32] | None
     for ruling in upright:
         for (y0, x0), (y1, x1) in _extensions(ruling, down):
             cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
-    return _boxes(lines)
+    return erased, _boxes(lines)
 
 
 def _pitch(rulings: list[Ruling]) -> int:

@@ -91,8 +91,8 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     """
     gray, block = _shrink(to_gray(page))
     darkness, mask = lift_page(gray)
-    boxes = erase_grid(darkness, mask)
-    components = Components(mask, darkness)
+    lines, boxes = erase_grid(darkness, mask)
+    components = Components(mask, darkness, lines)
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
         groups = group_on_paper(components)
