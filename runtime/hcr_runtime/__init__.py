@@ -19,8 +19,9 @@ from hcr_runtime.errors import (
     SpecError,
 )
 from hcr_runtime.models import shipped_models
+from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.segment import Box, largest_glyph
+from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
     InputSpec,
     Label,
@@ -37,6 +38,7 @@ __all__ = [
     "Classifier",
     "EngineError",
     "Frame",
+    "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
@@ -46,12 +48,15 @@ __all__ = [
     "Prediction",
     "PreprocessSpec",
     "Provenance",
+    "ReadGlyph",
     "RejectionSpec",
     "SpecError",
     "__version__",
+    "find_glyphs",
     "frames",
     "largest_glyph",
     "preprocess",
     "probabilities",
+    "read_page",
     "shipped_models",
 ]

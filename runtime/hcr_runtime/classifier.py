@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hcr_runtime.engines import Engine, open_engine
 from hcr_runtime.image import ImageLike
 from hcr_runtime.models import find_model
+from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.preprocess import preprocess
 from hcr_runtime.spec import ModelSpec
 
@@ -128,6 +129,10 @@ class Classifier:
         return [
             self.prediction(tensor, row, top) for tensor, row in zip(tensors, scores, strict=True)
         ]
+
+    def read(self, page: ImageLike, top: int = 3) -> tuple[ReadGlyph, ...]:
+        """Read every character on a page; see `hcr_runtime.page.read_page`."""
+        return read_page(page, self, top)
 
     def prediction(
         self, tensor: NDArray[np.float32], scores: NDArray[np.float32], top: int = 3
