@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_runtime.border import dequantize, in_batches, quantize, to_border
 from hcr_runtime.carrier import MAX_SPEC_BYTES, NO_SPEC_HINT, SPEC_KEY, read_zip_spec
 from hcr_runtime.errors import EngineError, ModelError, SpecError
 from hcr_runtime.spec import ModelSpec
@@ -29,7 +30,7 @@ class Engine(Protocol):
 
 
 class OnnxRuntimeEngine:
-    """Runs ``.onnx`` files with onnxruntime on the CPU.
+    """Runs ``.onnx`` and ``.ort`` files with onnxruntime on the CPU.
 
     Raises:
         ModelError: The file is missing, cut short or no ONNX.
@@ -70,14 +71,22 @@ class OnnxRuntimeEngine:
             self.spec,
             [(entry.type, entry.shape) for entry in inputs],
             output.shape,
-            ("tensor(float)",),
+            ("tensor(float)" if self.spec.input.dtype == "float32" else "tensor(uint8)",),
         )
         self._input = inputs[0].name
         self._outputs = [output.name]
+        size = inputs[0].shape[0]
+        self._batch = size if isinstance(size, int) else None
 
     def run(self, batch: Tensor) -> Tensor:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
-        output: Tensor = self.session.run(self._outputs, {self._input: batch})[0]
+        tensor = to_border(batch, self.spec)
+        if self._batch is None:
+            return self._infer(tensor)
+        return in_batches(self._infer, tensor, self._batch)
+
+    def _infer(self, tensor: NDArray[Any]) -> Tensor:
+        output: Tensor = self.session.run(self._outputs, {self._input: tensor})[0]
         return output
 
 
@@ -120,7 +129,9 @@ class LiteRTEngine:
             self.spec,
             [(np.dtype(entry["dtype"]).name, entry["shape"].tolist()) for entry in inputs],
             outputs[0]["shape"].tolist(),
-            ("float32", "int8", "uint8"),
+            ("uint8",)
+            if self.spec.input.dtype == "uint8"
+            else ("float32", "int8", "uint8", "int16"),
         )
         self._lock = threading.Lock()
         self._input: dict[str, Any] = inputs[0]
@@ -129,13 +140,22 @@ class LiteRTEngine:
     def run(self, batch: Tensor) -> Tensor:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
         rows = []
-        for image in batch:
-            tensor = _quantize(image[None], self._input)
+        for image in to_border(batch, self.spec):
+            tensor = quantize(image[None], self._input["dtype"], *self._input["quantization"])
             with self._lock:
                 self._interpreter.set_tensor(self._input["index"], tensor)
                 self._interpreter.invoke()
                 rows.append(self._interpreter.get_tensor(self._output["index"]))
-        return _dequantize(np.concatenate(rows), self._output)
+        return dequantize(np.concatenate(rows), *self._output["quantization"])
+
+
+_ENGINES: dict[str, Callable[[Path, int], Engine]] = {
+    ".onnx": OnnxRuntimeEngine,
+    ".ort": OnnxRuntimeEngine,
+    ".tflite": LiteRTEngine,
+}
+# Of the files that `open_engine` loads.
+SUFFIXES = tuple(sorted(_ENGINES))
 
 
 def open_engine(path: Path, threads: int = 1) -> Engine:
@@ -146,15 +166,9 @@ def open_engine(path: Path, threads: int = 1) -> Engine:
         SpecError: The file has no valid description inside.
         EngineError: The engine is not installed.
     """
-    engines: dict[str, Callable[[Path, int], Engine]] = {
-        ".onnx": OnnxRuntimeEngine,
-        ".tflite": LiteRTEngine,
-    }
-    engine = engines.get(path.suffix)
+    engine = _ENGINES.get(path.suffix)
     if engine is None:
-        raise ModelError(
-            f"{path.name} has the suffix {path.suffix!r}", allowed=", ".join(sorted(engines))
-        )
+        raise ModelError(f"{path.name} has the suffix {path.suffix!r}", allowed=", ".join(SUFFIXES))
     if not path.is_file():
         raise ModelError(f"there is no model file {path}")
     return engine(path, threads)
@@ -168,7 +182,9 @@ def _check_border(
     types: Sequence[str],
 ) -> None:
     """Refuse a model whose input or output is not what its description says."""
-    wanted = [spec.input.height, spec.input.width, spec.input.channels]
+    height, width, channels = spec.input.height, spec.input.width, spec.input.channels
+    channels_first = spec.input.layout == "NCHW"
+    wanted = [channels, height, width] if channels_first else [height, width, channels]
     if len(inputs) != 1 or inputs[0][0] not in types or list(inputs[0][1][1:]) != wanted:
         raise SpecError(
             f"{path.name} takes {inputs}", allowed=f"one input of {types[0]}, (N, {wanted})"
@@ -176,23 +192,6 @@ def _check_border(
     outputs = output[-1] if output else "no"
     if outputs != len(spec.labels):
         raise SpecError(f"{path.name} has {outputs} outputs, its description {len(spec.labels)}")
-
-
-def _quantize(tensor: Tensor, details: dict[str, Any]) -> NDArray[Any]:
-    dtype = details["dtype"]
-    if dtype == np.float32:
-        return tensor
-    scale, zero_point = details["quantization"]
-    limits = np.iinfo(dtype)
-    steps = np.rint(tensor / scale) + zero_point
-    return np.asarray(np.clip(steps, limits.min, limits.max), dtype)
-
-
-def _dequantize(tensor: NDArray[Any], details: dict[str, Any]) -> Tensor:
-    if details["dtype"] == np.float32:
-        return np.asarray(tensor, np.float32)
-    scale, zero_point = details["quantization"]
-    return np.asarray((tensor.astype(np.float32) - zero_point) * scale, np.float32)
 
 
 def _first_line(error: Exception) -> str:
