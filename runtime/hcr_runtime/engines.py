@@ -59,7 +59,10 @@ class OnnxRuntimeEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self.session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+            # Its fallback would print, and try the same again.
+            self.session = ort.InferenceSession(
+                model, options, ["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:
             raise ModelError(
                 f"{path.name} is cut short, or no ONNX model ({_first_line(error)})"

@@ -24,6 +24,7 @@ ORIENTATION = 274  # The tag of TIFF and Exif.
 _WIDTH, _HEIGHT = 256, 257
 # Files have a handful of chunks before their pixels; a hostile one has millions.
 _MOST_CHUNKS = 1000
+_MOST_PNG_CHUNKS = 100_000  # its pixels come in chunks of 8 KiB and more
 _NETPBM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})\s")
 
 
@@ -65,14 +66,17 @@ def _png(data: bytes) -> Header | None:
         return None
     width, height = struct.unpack_from(">II", data, 16)
     orientation, place = 1, 8
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MOST_PNG_CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, place)
+        # Every length is checked: OpenCV makes room for what a chunk claims to hold.
+        if length > len(data) - place - 12:
+            return None
         if kind == b"eXIf":
             orientation = _exif_orientation(data[place + 8 : place + 8 + length])
-        if kind in (b"IDAT", b"IEND"):
-            break
+        if kind == b"IEND":
+            return Header(width, height, orientation)
         place += 12 + length
-    return Header(width, height, orientation)
+    return None
 
 
 def _jpeg(data: bytes) -> Header | None:
