@@ -17,7 +17,7 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, interrupt, read, training, workstation
+from hcr_edge.cli import data, device, evaluate, export, interrupt, parity, read, training
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -72,7 +72,10 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 for _panel, _commands in (
     ("On the device", (*read.COMMANDS, *device.COMMANDS)),
-    ("On the workstation", (*workstation.COMMANDS, *training.COMMANDS)),
+    (
+        "On the workstation",
+        (*export.COMMANDS, *parity.COMMANDS, *evaluate.COMMANDS, *training.COMMANDS),
+    ),
 ):
     for _command in _commands:
         app.command(rich_help_panel=_panel)(guarded(_command))

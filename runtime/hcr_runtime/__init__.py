@@ -9,7 +9,7 @@ print(prediction.label, prediction.confidence)
 
 from hcr_runtime._version import __version__
 from hcr_runtime.camera import Frame, frames
-from hcr_runtime.classifier import Candidate, Classifier, Prediction, probabilities
+from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import (
     CameraError,
     EngineError,
@@ -18,8 +18,11 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
+from hcr_runtime.image import to_bgr, to_gray
+from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
 from hcr_runtime.page import ReadGlyph, read_page
+from hcr_runtime.prediction import Candidate, Prediction, accepts, probabilities
 from hcr_runtime.preprocess import preprocess
 from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
@@ -43,6 +46,7 @@ __all__ = [
     "ImageError",
     "InputSpec",
     "Label",
+    "Limits",
     "ModelError",
     "ModelSpec",
     "Prediction",
@@ -52,6 +56,7 @@ __all__ = [
     "RejectionSpec",
     "SpecError",
     "__version__",
+    "accepts",
     "find_glyphs",
     "frames",
     "largest_glyph",
@@ -59,4 +64,6 @@ __all__ = [
     "probabilities",
     "read_page",
     "shipped_models",
+    "to_bgr",
+    "to_gray",
 ]

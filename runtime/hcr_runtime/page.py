@@ -10,7 +10,8 @@ from hcr_runtime.segment import Box, find_glyphs
 from hcr_runtime.spec import Direction, ModelSpec
 
 if TYPE_CHECKING:
-    from hcr_runtime.classifier import Classifier, Prediction
+    from hcr_runtime.classifier import Classifier
+    from hcr_runtime.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,13 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
     >>> tensor.shape, float(tensor.max())
     ((32, 32, 1), 1.0)
     """
-    return to_tensor(place_glyph(extract_ink(to_gray(image)), spec), spec.preprocess)
+    return prepare(image, spec)[0]
+
+
+def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], GrayImage]:
+    """Return what `preprocess` gives, and the ink that it was made from (see `extract_ink`)."""
+    ink = extract_ink(to_gray(image))
+    return to_tensor(place_glyph(ink, spec), spec.preprocess), ink
 
 
 def extract_ink(gray: GrayImage) -> GrayImage:

@@ -217,9 +217,7 @@ def _run(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.asarray(np.logical_and.accumulate(bridged, axis=0).sum(axis=0), np.int64)
 
 
-def erase_grid(
-    darkness: GrayImage, mask: GrayImage
-) -> tuple[GrayImage, NDArray[np.int32] | None]:
+def erase_grid(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArray[np.int32] | None]:
     """Erase the lines that run across and down a page, in place.
 
     Args:

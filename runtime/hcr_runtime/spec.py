@@ -62,8 +62,10 @@ class InputSpec:
         height: In pixels.
         width: In pixels.
         channels: 1 (grey).
-        dtype: Type at the model's float border; quantized files convert on their own.
-        layout: ``NHWC``.
+        dtype: What the file takes: ``float32``, preprocessed; or ``uint8``, ink of 0–255 that
+            is normalised inside. Files whose border is quantized say ``float32`` and carry its
+            scale themselves.
+        layout: ``NHWC`` or ``NCHW``.
     """
 
     height: int = 32
@@ -195,8 +197,18 @@ class ModelSpec:
             ("input.height", self.input.height, 8 <= self.input.height <= 1024, "8 to 1024"),
             ("input.width", self.input.width, self.input.width == self.input.height, "square"),
             ("input.channels", self.input.channels, self.input.channels == 1, "1"),
-            ("input.dtype", self.input.dtype, self.input.dtype == "float32", "float32"),
-            ("input.layout", self.input.layout, self.input.layout == "NHWC", "NHWC"),
+            (
+                "input.dtype",
+                self.input.dtype,
+                self.input.dtype in ("float32", "uint8"),
+                "float32, uint8",
+            ),
+            (
+                "input.layout",
+                self.input.layout,
+                self.input.layout in ("NHWC", "NCHW"),
+                "NHWC, NCHW",
+            ),
             ("output", self.output, self.output in ("logits", "softmax"), "logits, softmax"),
             ("temperature", self.temperature, 0.01 <= self.temperature <= 100, "0.01 to 100"),
             (

@@ -15,6 +15,7 @@ from hcr_export.artifacts import choose
 from hcr_export.bundle import BundleError, export_bundle, read_manifest, whole_folder
 from hcr_export.keras_file import KerasFile
 from hcr_export.parity import ParityReport
+from hcr_export.plan import Border
 from hcr_runtime import ImageError, SpecError
 
 Export = Callable[..., ParityReport]
@@ -238,10 +239,10 @@ def test_failed_parity_still_writes_the_bundle(
     worse = [weight.copy() for weight in good]
     worse[-1][0] = -1000.0  # the bias of the first letter
 
-    def damaging(wanted: KerasFile) -> object:
+    def damaging(wanted: KerasFile, border: Border) -> object:
         wanted.model.set_weights(worse)
         try:
-            return convert(wanted)
+            return convert(wanted, border)
         finally:
             wanted.model.set_weights(good)
 

@@ -172,7 +172,7 @@ def test_missing_field_is_refused_or_has_its_default(path: tuple[Any, ...]) -> N
         (("input", "height"), 4, "input.height is 4"),
         (("input", "channels"), 3, "input.channels is 3"),
         (("input", "dtype"), "int8", "input.dtype is int8"),
-        (("input", "layout"), "NCHW", "input.layout is NCHW"),
+        (("input", "layout"), "HWCN", "input.layout is HWCN"),
         (("output",), "probabilities", "output is probabilities"),
         (("temperature",), 0.0, "temperature is 0.0"),
         (("temperature",), float("nan"), "temperature is nan"),
