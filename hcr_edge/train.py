@@ -36,7 +36,15 @@ from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_file import load_keras, save_keras
-from hcr_runtime import ModelSpec, Provenance, RejectionSpec, preprocess, probabilities
+from hcr_runtime import (
+    ModelSpec,
+    Provenance,
+    RejectionSpec,
+    accepts,
+    preprocess,
+    probabilities,
+)
+from hcr_runtime.image import ImageLike
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +126,9 @@ def train(
     result["published"] = recipe.published
     result["min_confidence"] = least
     result["temperature"] = spec.temperature
-    result["false_acceptance"] = false_acceptance(lambda images: _accepts(best, images, spec))
+    result["false_acceptance"] = false_acceptance(
+        lambda images: accepts(images, scores(best, _inputs(images, spec), spec), spec)
+    )
     result["validation"] = {
         "dataset": validation.title,
         "accuracy": state.best_accuracy,
@@ -135,7 +145,11 @@ def train(
 
 def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:
     """Preprocess all images of a data set: float32 (N, height, width, channels)."""
-    return np.stack([preprocess(image, spec) for image in data.images])
+    return _inputs(data.images, spec)
+
+
+def _inputs(images: Sequence[ImageLike], spec: ModelSpec) -> NDArray[np.float32]:
+    return np.stack([preprocess(image, spec) for image in images])
 
 
 def scores(model: Any, inputs: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
@@ -362,7 +376,7 @@ def _fit_rejection(
 ) -> RejectionSpec:
     """Fit the threshold on validation images, and on drawings where training saw such."""
     drawn = draw_outliers(TRAINED, OUTLIERS, seed=0) if recipe.outliers else []
-    shown = np.stack([preprocess(image, spec) for image in drawn]) if drawn else inputs[:0]
+    shown = _inputs(drawn, spec) if drawn else inputs[:0]
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
@@ -370,10 +384,3 @@ def _fit_rejection(
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return RejectionSpec(least)
-
-
-def _accepts(model: Any, images: Sequence[NDArray[np.uint8]], spec: ModelSpec) -> NDArray[np.bool_]:
-    """Tell which images are answered: they are not blank, and the model is sure enough."""
-    inputs = np.stack([preprocess(image, spec) for image in images])
-    sure = scores(model, inputs, spec).max(axis=1) >= spec.rejection.min_confidence
-    return np.asarray(sure & (np.ptp(inputs, axis=(1, 2, 3)) > 0))
