@@ -32,8 +32,36 @@ def to_gray(image: ImageLike) -> GrayImage:
     >>> to_gray(np.full((4, 6, 3), 255, np.uint8)).shape
     (4, 6)
     """
+    pixels = read_pixels(image)
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+    gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY), np.uint8)
+    return _over_white(gray, pixels[:, :, 3])
+
+
+def to_bgr(image: ImageLike) -> NDArray[np.uint8]:
+    """Return `image` as BGR, uint8, shape (H, W, 3); arguments and errors as of `to_gray`.
+
+    >>> to_bgr(np.full((4, 6), 7, np.uint8)).shape
+    (4, 6, 3)
+    """
+    pixels = read_pixels(image)
+    if pixels.ndim == 2:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
+    if pixels.shape[2] == 3:
+        return pixels
+    return _over_white(np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3:])
+
+
+def read_pixels(image: ImageLike) -> NDArray[np.uint8]:
+    """Return `image` as it is: uint8, contiguous, (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA.
+
+    Arguments and errors as of `to_gray`.
+    """
     if isinstance(image, np.ndarray):
-        return _array_to_gray(image, "the array")
+        return _check_array(image, "the array")
     if isinstance(image, bytes):
         return _decode(image, "the image")
     if isinstance(image, str | os.PathLike):
@@ -50,7 +78,7 @@ def to_gray(image: ImageLike) -> GrayImage:
     )
 
 
-def _decode(data: bytes, name: str) -> GrayImage:
+def _decode(data: bytes, name: str) -> NDArray[np.uint8]:
     if not data:
         raise ImageError(f"{name} is empty (0 bytes)")
     try:
@@ -63,10 +91,10 @@ def _decode(data: bytes, name: str) -> GrayImage:
         raise ImageError(f"{name} is no image, or cut short", allowed="PNG, JPEG, BMP, TIFF, WebP")
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
-    return _array_to_gray(array, name)
+    return _check_array(array, name)
 
 
-def _array_to_gray(array: NDArray[np.uint8], name: str) -> GrayImage:
+def _check_array(array: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise ImageError(f"{name} is {array.dtype} of shape {tuple(array.shape)}", allowed=_ARRAYS)
@@ -77,9 +105,10 @@ def _array_to_gray(array: NDArray[np.uint8], name: str) -> GrayImage:
         )
     if channels == 1:
         return np.ascontiguousarray(array if array.ndim == 2 else array[:, :, 0])
-    array = np.ascontiguousarray(array)
-    if channels == 3:
-        return np.asarray(cv2.cvtColor(array, cv2.COLOR_BGR2GRAY), np.uint8)
-    gray = np.asarray(cv2.cvtColor(array, cv2.COLOR_BGRA2GRAY), np.uint16)
-    alpha = array[:, :, 3].astype(np.uint16)
-    return ((gray * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(array)
+
+
+def _over_white(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay pixels over white paper."""
+    cover = alpha.astype(np.uint16)
+    return ((pixels * cover + 255 * (255 - cover) + 127) // 255).astype(np.uint8)
