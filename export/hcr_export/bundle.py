@@ -131,11 +131,19 @@ def verify_bundle(
     images: LabelledImages,
     *,
     limits: Limits | None = None,
+    allow_unsafe: bool = False,
     progress: Progress = lambda _: None,
 ) -> ParityReport:
     """Measure a bundle's artifacts again and rewrite its ``parity.json`` and ``parity.md``.
 
     A report on synthetic images does not replace one on real images.
+
+    Args:
+        bundle: The folder.
+        images: What parity is measured on.
+        limits: As for `export_bundle`.
+        allow_unsafe: Execute code that the Keras source carries.
+        progress: Is told what is being done.
 
     Raises:
         BundleError: `bundle` is no bundle, a file in it is missing or altered, or the reports
@@ -148,7 +156,7 @@ def verify_bundle(
     kinds = [known[item["kind"]] for item in roles.values() if item["role"] == "artifact"]
     source_name = next(name for name, item in roles.items() if item["role"] == "keras source")
     progress("loading Keras")
-    source = load_keras(bundle / source_name)
+    source = load_keras(bundle / source_name, allow_unsafe)
     measurable = _measurable(bundle, manifest["model"], kinds, limits)
     report = measure(source, measurable, images, lambda what: progress(f"measuring {what}"))
     if report.synthetic and _has_real_report(bundle):

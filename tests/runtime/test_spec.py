@@ -170,7 +170,7 @@ def test_missing_field_is_refused_or_has_its_default(path: tuple[Any, ...]) -> N
         (("labels", 0, "direction"), "up", "direction"),
         (("input", "width"), 33, "input.width is 33"),
         (("input", "height"), 4, "input.height is 4"),
-        (("input", "channels"), 3, "input.channels is 3"),
+        (("input", "channels"), 4, "input.channels is 4"),
         (("input", "dtype"), "int8", "input.dtype is int8"),
         (("input", "layout"), "HWCN", "input.layout is HWCN"),
         (("output",), "probabilities", "output is probabilities"),
