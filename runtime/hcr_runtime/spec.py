@@ -71,8 +71,8 @@ class InputSpec:
         width: In pixels.
         channels: 1 (grey), or 3 (red, green, blue).
         dtype: What the file takes: ``float32``, preprocessed; or ``uint8``, pixels of
-            0–255 that are normalised inside. Files whose border is quantized say ``float32`` and carry its
-            scale themselves.
+            0–255 that are normalised inside. Files whose border is quantized say ``float32``
+            and carry its scale themselves.
         layout: ``NHWC`` or ``NCHW``.
     """
 
