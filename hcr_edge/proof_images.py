@@ -28,12 +28,15 @@ log = logging.getLogger(__name__)
 
 # Images that calibrate int8, drawn evenly from the letters: more change nothing measurable.
 CALIBRATION_IMAGES = 560
+# Images on which quantization recipes are tried: one of a thousand is a tenth of a point.
+TUNING_IMAGES = 2000
+MIN_TUNING_IMAGES = 200
 
 # In place of a data set's name: images drawn from a font, of whatever the model's classes are.
 DRAWN = "drawn"
 DRAWN_IMAGES = 560
 GOLDEN_IMAGES = 28
-_SEEDS = {"calibration": 1, "parity": 2, "golden": 3}
+_SEEDS = {"calibration": 1, "parity": 2, "golden": 3, "tuning": 4}
 
 # By script, the published set whose images prove a model; the project drew Arabic letters alone.
 STANDARDS = {
@@ -73,13 +76,46 @@ def calibration_images(
     if name == DRAWN:
         drawn = draw_images(spec, DRAWN_IMAGES, _SEEDS["calibration"])
         return CalibrationImages(f"synthetic: {drawn.description}", drawn.images)
-    own = name.startswith(("folder:", "csv:", "npz:"))
-    split = "calibration" if name == "samples" else None if own else "train"
-    data = _load(name, split, data_dir, spec).limit(CALIBRATION_IMAGES)
+    data = _load(name, _learning_split(name), data_dir, spec).limit(CALIBRATION_IMAGES)
     data = _whole(data, skip_damaged)
     synthetic = "synthetic: " if data.name == "samples" else ""
     images = [data.encoded(i) for i in range(len(data))]
     return CalibrationImages(synthetic + _describe(data), images)
+
+
+def tuning_images(
+    name: str, data_dir: Path | None, spec: ModelSpec, calibration: CalibrationImages
+) -> LabelledImages:
+    """Read images on which quantization recipes are tried: of the same part as `calibration`.
+
+    Neither those that calibrate are among them, nor those on which parity is measured.
+
+    Raises:
+        DataError: The data set is missing, damaged, or has too few images.
+    """
+    if name == DRAWN:
+        return draw_images(spec, DRAWN_IMAGES, _SEEDS["tuning"])
+    data = _load(name, _learning_split(name), data_dir, spec)
+    data = data.limit(CALIBRATION_IMAGES + TUNING_IMAGES)
+    used = set(calibration.images)
+    kept = [i for i in range(len(data)) if data.encoded(i) not in used]
+    if len(kept) < MIN_TUNING_IMAGES:
+        raise DataError(
+            f"{name} has {len(kept)} images beside those that calibrate",
+            allowed=f"{MIN_TUNING_IMAGES} or more, to choose a quantization on",
+            hint="give --calibration a larger set",
+        )
+    return LabelledImages(
+        description=f"{len(kept)} images of {data.title}, {data.split}",
+        images=[data.encoded(i) for i in kept],
+        labels=data.labels[kept],
+    )
+
+
+def _learning_split(name: str) -> str | None:
+    """The part of a data set that a model may learn from."""
+    own = name.startswith(("folder:", "csv:", "npz:"))
+    return "calibration" if name == "samples" else None if own else "train"
 
 
 def parity_images(

@@ -21,13 +21,13 @@ import onnxslim
 from hcr_export import conversion
 from hcr_export._keras import keras
 from hcr_export._tensorflow import tf, tf2onnx
-from hcr_export.artifacts import EXACT, KINDS, USUAL, Kind, Limits
+from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
 from hcr_export.conversion import Conversion, Facts
 from hcr_export.keras_file import KerasFile, file_sha256, load_keras
 from hcr_export.model_card import model_card
 from hcr_export.parity import LabelledImages, ParityReport, measure
-from hcr_export.plan import Border, Planned, plan
-from hcr_export.quantization import QuantizationRecipe
+from hcr_export.plan import Plan, Planned
+from hcr_export.plan import plan as make_plan
 from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
 from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
@@ -63,10 +63,7 @@ def export_bundle(
     source: KerasFile,
     out: Path,
     *,
-    kinds: Sequence[Kind] = USUAL,
-    border: Border | None = None,
-    recipe: QuantizationRecipe | None = None,
-    remarks: Sequence[str] = (),
+    plan: Plan | None = None,
     calibration: CalibrationImages,
     images: LabelledImages,
     golden: Sequence[bytes],
@@ -81,10 +78,7 @@ def export_bundle(
     Args:
         source: The Keras classifier.
         out: The folder to make.
-        kinds: Which artifacts.
-        border: In what form they take their images.
-        recipe: How the integer ones are quantized.
-        remarks: Why these: comments in the bundle's recipe.
+        plan: Which artifacts, and how; the usual ones if None.
         calibration: For the integer ones.
         images: What parity is measured on.
         golden: The bytes of PNG files for the golden vectors.
@@ -100,15 +94,15 @@ def export_bundle(
         keras_file = folder / f"{name}.keras"
         shutil.copyfile(source.path, keras_file)
         tensors = np.stack([preprocess(image, source.spec) for image in calibration.images])
-        planned = plan(kinds, border, recipe)
+        plan = plan or make_plan()
         job = Conversion(source, tensors)
         facts: dict[str, Facts] = {}
-        for item in planned:
+        for item in plan.artifacts:
             progress(f"converting to {item.kind.name}")
             spec = _artifact_spec(source, item, calibration)
             path = folder / item.kind.file_name(name)
             facts[path.name] = _convert(job, item, spec, path)
-        measurable = _measurable(folder, name, kinds, limits)
+        measurable = _measurable(folder, name, plan.kinds, limits)
         report = measure(source, measurable, images, lambda what: progress(f"measuring {what}"))
         progress("writing the golden vectors")
         paths = {path.name: path for _, path, _ in measurable if path.suffix in SUFFIXES}
@@ -120,9 +114,9 @@ def export_bundle(
             model_card(source.spec, report, calibration.description), encoding="utf-8"
         )
         write_report(folder, report)
-        text = (recipe or QuantizationRecipe()).to_yaml(remarks)
+        text = plan.recipe.to_yaml(plan.remarks)
         (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
-        _write_manifest(folder, source.spec, planned, facts)
+        _write_manifest(folder, source.spec, plan, facts)
     return report
 
 
@@ -351,11 +345,9 @@ def _write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _write_manifest(
-    folder: Path, spec: ModelSpec, planned: Sequence[Planned], facts: dict[str, Facts]
-) -> None:
-    artifacts = {item.kind.file_name(spec.name): item for item in planned}
-    parts = {part for item in planned for part in item.kind.part_names(spec.name)}
+def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, Facts]) -> None:
+    artifacts = {item.kind.file_name(spec.name): item for item in plan.artifacts}
+    parts = {part for item in plan.artifacts for part in item.kind.part_names(spec.name)}
     files = []
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -369,11 +361,13 @@ def _write_manifest(
         }
         if name in artifacts:
             entry |= _artifact_entry(artifacts[name], spec.name) | facts[name]
+            entry["reason"] = plan.reasons.get(artifacts[name].kind.name, "")
         files.append(entry)
     manifest = {
         "schema_version": MANIFEST_VERSION,
         "model": spec.name,
         "hcr_edge": __version__,
+        "targets": list(plan.targets),
         "files": files,
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

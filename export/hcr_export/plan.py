@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hcr_export.artifacts import Kind
+from hcr_export.artifacts import USUAL, Kind
 from hcr_export.quantization import QuantizationRecipe
+from hcr_export.targets import TARGETS
 from hcr_runtime.spec import InputSpec
 
 MAX_BATCH = 1024
@@ -87,13 +88,42 @@ class Planned:
         return replace(source, dtype=dtype, layout=self.border.layout)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole export.
+
+    Attributes:
+        artifacts: What is made.
+        recipe: How int8 is made, as it was asked for; the bundle keeps it.
+        remarks: How that was found: comments before it.
+        targets: The devices it was asked for.
+        reasons: Why, by the name of each artifact that a target asked for.
+    """
+
+    artifacts: tuple[Planned, ...]
+    recipe: QuantizationRecipe
+    remarks: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What is made, in short."""
+        return tuple(item.kind for item in self.artifacts)
+
+
 def plan(
-    kinds: Iterable[Kind], border: Border | None = None, recipe: QuantizationRecipe | None = None
-) -> tuple[Planned, ...]:
+    kinds: Iterable[Kind] = USUAL,
+    border: Border | None = None,
+    recipe: QuantizationRecipe | None = None,
+    *,
+    remarks: Iterable[str] = (),
+    targets: Iterable[str] = (),
+) -> Plan:
     """Decide how each artifact is made.
 
     >>> from hcr_export.artifacts import choose
-    >>> plan(choose(["int8.tflite"]), Border("uint8", "NCHW"))[0].description
+    >>> plan(choose(["int8.tflite"]), Border("uint8", "NCHW")).artifacts[0].description
     'full integer, uint8 input and output, int8 per-channel weights'
     """
     border, recipe = border or Border(), recipe or QuantizationRecipe()
@@ -107,4 +137,19 @@ def plan(
                 QuantizationRecipe(granularity=recipe.granularity) if in_tflite else recipe,
             )
         )
-    return tuple(planned)
+    targets = tuple(targets)
+    reasons = {
+        item.kind.name: "; ".join(
+            f"{target}: {TARGETS[target].reasons[item.kind.name]}"
+            for target in targets
+            if item.kind.name in TARGETS[target].reasons
+        )
+        for item in planned
+    }
+    return Plan(
+        tuple(planned),
+        recipe,
+        tuple(remarks),
+        targets,
+        {name: why for name, why in reasons.items() if why},
+    )

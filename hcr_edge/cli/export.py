@@ -10,6 +10,18 @@ import typer
 
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.cli.console import warn, working
+from hcr_edge.cli.export_plan import (
+    ArtifactOption,
+    AutoOption,
+    BatchOption,
+    InputOption,
+    LayoutOption,
+    QuantizationOption,
+    TargetOption,
+    chosen_kinds,
+    find_smallest,
+    say_choice,
+)
 from hcr_edge.cli.extras import export_extra
 from hcr_edge.cli.options import DataDir, Json, Overwrite
 from hcr_edge.cli.parity import (
@@ -22,7 +34,7 @@ from hcr_edge.cli.parity import (
     limits,
     report_skipped,
 )
-from hcr_runtime import SpecError
+from hcr_runtime import ModelError, SpecError
 
 if TYPE_CHECKING:
     from hcr_export.keras_file import KerasFile
@@ -36,10 +48,13 @@ def export(
         typer.Argument(help="A shipped name, a run folder, a .keras or .h5 file, a SavedModel."),
     ],
     out: Annotated[Path, typer.Option(help="The bundle's folder, to be made.")],
-    artifact: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this artifact, e.g. int8.onnx; may be repeated."),
-    ] = None,
+    artifact: ArtifactOption = None,
+    target: TargetOption = None,
+    input_type: InputOption = "float32",
+    layout: LayoutOption = "NHWC",
+    batch: BatchOption = None,
+    quantization: QuantizationOption = None,
+    auto: AutoOption = False,
     dataset: Annotated[
         str | None,
         typer.Option(help="What parity is measured on; a data set as for evaluate, or drawn."),
@@ -104,6 +119,8 @@ def export(
     Exit code 1: a file is beyond its limits (the bundle says which, and which letters lost).
 
     Examples: [bold]hcr-edge export arabic-letters --out build/arabic-letters[/],
+    [bold]hcr-edge export arabic-letters --target microcontroller --out build/micro[/],
+    [bold]hcr-edge export arabic-letters --auto --max-drop 0.1 --out build/smallest[/],
     [bold]hcr-edge export digits.h5 --labels digits.txt --normalize 0-1 --calibration folder:scans
     --out build/digits[/]
     """
@@ -117,6 +134,8 @@ def export(
         "fit": fit,
         "interpolation": interpolation,
     }
+    if auto and quantization:
+        raise ModelError("--auto finds the quantization by itself", hint="leave --quantization out")
     path = find_checkpoint(model)
     with (
         tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder,
@@ -128,11 +147,15 @@ def export(
                 calibration_images,
                 golden_images,
                 parity_images,
+                tuning_images,
             )
-            from hcr_export.artifacts import choose
             from hcr_export.bundle import check_out, export_bundle
+            from hcr_export.plan import Border, plan
+            from hcr_export.quantization import read_recipe
         check_out(out, overwrite)
-        kinds = choose(artifact or [])
+        recipe = read_recipe(quantization) if quantization else None
+        kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
+        border = Border(input_type, layout, batch)
         source, foreign = _load(path, spec, options, Path(folder), allow_unsafe)
         status.update("reading the images")
         # A published set with a foreign model's labels need not be what it reads.
@@ -144,10 +167,22 @@ def export(
         proven = calibration_images(calibration or standard, data_dir, source.spec, skip_damaged)
         if proven.description.startswith("synthetic"):
             warn(f"int8 is calibrated on synthetic images ({len(proven.images)}): give real ones")
+        if auto:
+            order = find_smallest(
+                source,
+                kinds,
+                border,
+                proven,
+                tuning_images(calibration or standard, data_dir, source.spec, proven),
+                limits(max_drop, min_agreement),
+                status.update,
+            )
+        else:
+            order = plan(kinds, border, recipe, targets=target or [])
         report = export_bundle(
             source,
             out,
-            kinds=kinds,
+            plan=order,
             calibration=proven,
             images=images,
             golden=golden_images(source.spec),
@@ -155,6 +190,8 @@ def export(
             overwrite=overwrite,
             progress=status.update,
         )
+    if not as_json:
+        say_choice(order)
     finish_parity(report, out, as_json)
 
 

@@ -86,7 +86,7 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
 
 def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], GrayImage]:
     """Return what `preprocess` gives, and the image's ink (see `extract_ink`)."""
-    ink, params = extract_ink(to_gray(image)), spec.preprocess
+    params, ink = spec.preprocess, extract_ink(to_gray(image))
     if params.fit != "center":
         return to_tensor(fit_image(image, spec), params), ink
     glyph = place_glyph(ink, spec)

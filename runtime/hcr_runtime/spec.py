@@ -70,9 +70,9 @@ class InputSpec:
         height: In pixels.
         width: In pixels.
         channels: 1 (grey), or 3 (red, green, blue).
-        dtype: What the file takes: ``float32``, preprocessed; or ``uint8``, ink of 0–255 that
-            is normalised inside. Files whose border is quantized say ``float32`` and carry its
-            scale themselves.
+        dtype: What the file takes: ``float32``, preprocessed; or ``uint8``, pixels of
+            0–255 that are normalised inside. Files whose border is quantized say ``float32``
+            and carry its scale themselves.
         layout: ``NHWC`` or ``NCHW``.
     """
 

@@ -13,6 +13,7 @@ from hcr_export.artifacts import KINDS
 from hcr_export.bundle import CalibrationImages, export_bundle
 from hcr_export.keras_file import KerasFile, load_keras, save_keras
 from hcr_export.parity import LabelledImages, ParityReport
+from hcr_export.plan import plan
 from hcr_export.targets import installed
 from hcr_runtime import Label, ModelSpec, Provenance, preprocess
 
@@ -99,7 +100,7 @@ def bundle(
     report = export_bundle(
         source,
         out,
-        kinds=installed(KINDS),
+        plan=plan(installed(KINDS)),
         calibration=calibration,
         images=drawn,
         golden=drawn.images[::6],

@@ -15,7 +15,7 @@ from hcr_export.artifacts import choose
 from hcr_export.bundle import BundleError, export_bundle, read_manifest, whole_folder
 from hcr_export.keras_file import KerasFile
 from hcr_export.parity import ParityReport
-from hcr_export.plan import Border
+from hcr_export.plan import Border, plan
 from hcr_runtime import ImageError, SpecError
 
 Export = Callable[..., ParityReport]
@@ -29,7 +29,7 @@ def export(source: KerasFile, drawn, calibration) -> Export:
     def run(out: Path, **options: object) -> ParityReport:
         arguments = {
             "source": source,
-            "kinds": choose(["float32.onnx"]),
+            "plan": plan(choose(["float32.onnx"])),
             "calibration": calibration,
             "images": drawn,
             "golden": drawn.images[:2],

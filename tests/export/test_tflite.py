@@ -68,5 +68,5 @@ def test_int8_is_full_integer_and_per_channel(bundle) -> None:
 def test_description_is_at_the_end(quantization: str, bundle) -> None:
     spec = read_zip_spec(bundle.path / f"tiny-{quantization}.tflite")
     assert isinstance(spec, ModelSpec)
-    (planned,) = plan(choose([f"{quantization}.tflite"]))
+    (planned,) = plan(choose([f"{quantization}.tflite"])).artifacts
     assert spec.provenance.quantization == f"{quantization}: {planned.description}"
