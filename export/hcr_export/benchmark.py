@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_export import tesseract
 from hcr_export.contents import Contents, read_contents
+from hcr_export.conversion import artifact_bytes
 from hcr_export.engines import Engine, Measurement, engines, keras_engine, measure
 from hcr_export.machine import Machine, this_machine
 from hcr_export.parity import LabelledImages
@@ -207,7 +208,7 @@ def _speed(
     return Speed(
         name=name,
         engine=f"{engine.name} {rounds[0].version}",
-        bytes=path.stat().st_size,
+        bytes=path.stat().st_size if engine.name == "keras" else artifact_bytes(path),
         accuracy=float((rounds[0].outputs.argmax(axis=1) == labels).mean()),
         latency_us={size: _percentiles(values) for size, values in pooled.items()},
         throughput=max(1e6 * size / float(np.median(v)) for size, v in pooled.items()),

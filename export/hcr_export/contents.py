@@ -46,7 +46,7 @@ def read_contents(folder: Path) -> Contents:
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    files = {item.get("kind"): item["file"] for item in manifest["files"]}
+    files = {i.get("kind"): i["file"] for i in manifest["files"] if i["role"] == "artifact"}
     artifacts = tuple(
         Artifact(kind, folder / files[kind.name]) for kind in KINDS if kind.name in files
     )

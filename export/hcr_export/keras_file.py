@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# The layers of foreign models have to be known before a file that holds one is read.
+from hcr_export import keras_legacy, saved_model  # noqa: F401
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_runtime import ModelError, ModelSpec, SpecError, probabilities
@@ -45,8 +47,12 @@ class KerasFile:
         return probabilities(np.asarray(output, np.float32), self.spec)
 
 
-def load_keras(path: Path) -> KerasFile:
+def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
     """Load a ``.keras`` file with its description.
+
+    Args:
+        path: The file.
+        allow_unsafe: Execute code that it carries (Lambda layers).
 
     Raises:
         ModelError: The file is missing, damaged, or needs code that is not there.
@@ -57,7 +63,7 @@ def load_keras(path: Path) -> KerasFile:
     spec = read_zip_spec(path)
     try:
         with quiet():
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
         raise ModelError(f"{path.name} is damaged, or no Keras model ({reason})") from error

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
 from hcr_export.comparison import LostLetter, compare, judge
+from hcr_export.conversion import artifact_bytes, open_artifact
 from hcr_export.keras_file import KerasFile
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError, preprocess
@@ -53,7 +54,7 @@ class ArtifactParity:
         file: Name of the file.
         kind: E.g. ``int8.onnx``.
         engine: What ran it.
-        bytes: Size of the file.
+        bytes: Size of the file; of an array in C, what it takes in flash.
         correct: Right answers.
         total: Images.
         accuracy: `correct` / `total`.
@@ -200,12 +201,14 @@ def measure(
     for kind, path, limits in artifacts:
         progress(path.name)
         with quiet():  # LiteRT tells of its delegate on the first run
-            classifier = Classifier.load(path)
+            classifier = Classifier(open_artifact(path))
             classifier.engine.run(tensors[:1])
         scores = np.concatenate([classifier.scores([image]) for image in images.images])
         latency = _latency(classifier, tensors)
         measured.append(
-            _compare(source, kind, path, limits, images.labels, reference, scores, latency)
+            _compare(
+                source, kind, path, classifier, limits, images.labels, reference, scores, latency
+            )
         )
     return ParityReport(
         model=source.spec.name,
@@ -221,6 +224,7 @@ def _compare(
     source: KerasFile,
     kind: Kind,
     path: Path,
+    classifier: Classifier,
     limits: Limits,
     labels: NDArray[np.int64],
     reference: NDArray[np.float32],
@@ -232,8 +236,8 @@ def _compare(
     return ArtifactParity(
         file=path.name,
         kind=kind.name,
-        engine=kind.engine,
-        bytes=path.stat().st_size,
+        engine=classifier.engine.name,
+        bytes=artifact_bytes(path),
         correct=found.correct,
         total=total,
         accuracy=found.correct / total,

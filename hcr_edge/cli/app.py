@@ -26,6 +26,7 @@ from hcr_edge.cli import (
     interrupt,
     matrix,
     parity,
+    read,
     training,
 )
 from hcr_edge.cli.console import fail, warn
@@ -81,7 +82,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _panel, _commands in (
-    ("On the device", device.COMMANDS),
+    ("On the device", (*read.COMMANDS, *device.COMMANDS)),
     (
         "On the workstation",
         (

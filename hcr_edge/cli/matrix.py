@@ -63,12 +63,13 @@ def matrix(
     with working("loading TensorFlow") as status:
         with export_extra("matrix"):
             from hcr_edge.proof_images import parity_images
-            from hcr_export.artifacts import choose
+            from hcr_export.artifacts import KINDS, choose
             from hcr_export.contents import add_reports, read_contents
             from hcr_export.engines import choose_engines
             from hcr_export.matrix import measure_matrix
             from hcr_export.matrix_report import draw, to_markdown
-        engines, kinds = choose_engines(engine or [], arm64_root), choose(artifact or [])
+        engines = choose_engines(engine or [], arm64_root)
+        kinds = choose(artifact) if artifact else KINDS
         spec = read_contents(bundle).spec
         images = parity_images(
             dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit

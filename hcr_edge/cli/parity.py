@@ -27,6 +27,13 @@ MinAgreement = Annotated[
     float | None,
     typer.Option(min=0, max=100, help="Least top-1 agreement with Keras, per cent; 99.5."),
 ]
+SkipDamaged = Annotated[
+    bool, typer.Option("--skip-damaged", help="Leave damaged images out; else they are refused.")
+]
+Unsafe = Annotated[
+    bool,
+    typer.Option("--allow-unsafe", help="Execute code that the model carries (Lambda layers)."),
+]
 
 
 def verify(
@@ -41,6 +48,8 @@ def verify(
     ] = None,
     max_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
+    skip_damaged: SkipDamaged = False,
+    allow_unsafe: Unsafe = False,
     as_json: Json = False,
 ) -> None:
     """Measure every artifact of a bundle against Keras; exit code 1 beyond the limits.
@@ -53,11 +62,15 @@ def verify(
             from hcr_export.bundle import artifact_files, verify_bundle
         _, spec = read_spec(str(next(iter(artifact_files(bundle).values()))))
         images = parity_images(
-            dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit
+            dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit, skip_damaged
         )
         report_skipped(images.skipped)
         report = verify_bundle(
-            bundle, images, limits=limits(max_drop, min_agreement), progress=status.update
+            bundle,
+            images,
+            limits=limits(max_drop, min_agreement),
+            allow_unsafe=allow_unsafe,
+            progress=status.update,
         )
     finish_parity(report, bundle, as_json)
 
@@ -123,16 +136,20 @@ def limits(max_drop: float | None, min_agreement: float | None) -> Limits:
 
 
 def default_dataset(data_dir: Path | None, spec: ModelSpec) -> str:
-    """A published set of the model's script, where it is present; else what the project drew."""
-    from hcr_edge.proof_images import can_draw, standard_set
+    """A published set of the model's script, where it is present; else drawn images."""
+    from hcr_edge.proof_images import DRAWN, can_draw, standard_set
 
     standard, where = standard_set(spec), find_data_dir(data_dir)
     present = where is not None and is_present(standard.partition("@")[0], where)
-    if present or data_dir is not None or not can_draw(spec):
+    if present or data_dir is not None:
         return standard
-    if where is not None:
-        warn(f"{standard} is not in {where}: the images that the project drew itself are used")
-    return "samples"
+    place = "no folder of data sets is named" if where is None else f"it is not in {where}"
+    if can_draw(spec):
+        if where is not None:
+            warn(f"{standard}: {place}; the images that the project drew itself are used")
+        return "samples"
+    warn(f"{standard}: {place}; images drawn from a font are used, which tell no accuracy")
+    return DRAWN
 
 
 COMMANDS = (verify,)

@@ -9,7 +9,7 @@ print(prediction.label, prediction.confidence)
 
 from hcr_runtime._version import __version__
 from hcr_runtime.camera import Frame, frames
-from hcr_runtime.classifier import Candidate, Classifier, Prediction, probabilities
+from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import (
     CameraError,
     EngineError,
@@ -18,9 +18,13 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
+from hcr_runtime.image import to_bgr, to_gray
+from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
+from hcr_runtime.page import ReadGlyph, read_page
+from hcr_runtime.prediction import Candidate, Prediction, accepts, probabilities
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.segment import Box, largest_glyph
+from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
     InputSpec,
     Label,
@@ -37,21 +41,29 @@ __all__ = [
     "Classifier",
     "EngineError",
     "Frame",
+    "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
     "Label",
+    "Limits",
     "ModelError",
     "ModelSpec",
     "Prediction",
     "PreprocessSpec",
     "Provenance",
+    "ReadGlyph",
     "RejectionSpec",
     "SpecError",
     "__version__",
+    "accepts",
+    "find_glyphs",
     "frames",
     "largest_glyph",
     "preprocess",
     "probabilities",
+    "read_page",
     "shipped_models",
+    "to_bgr",
+    "to_gray",
 ]

@@ -173,4 +173,4 @@ def _tensor_sha256(tensor: NDArray[np.float32]) -> str:
 
 
 def _steps(tensor: NDArray[np.float32], golden: NDArray[np.float32], spec: ModelSpec) -> float:
-    return float(np.abs(tensor - golden).max() * spec.preprocess.std * 255)
+    return float((np.abs(tensor - golden) * spec.preprocess.std * 255).max())

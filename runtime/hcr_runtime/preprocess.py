@@ -1,7 +1,7 @@
-"""The one preprocessing: from a grey image of one glyph to the model's input tensor.
+"""The one preprocessing: from an image of one glyph to the model's input tensor.
 
 Training, calibration, parity, evaluation and the device all call `preprocess`, with the
-parameters in the model's spec. Version 1, in this order:
+parameters in the model's spec. Version 1, with the fit ``center``, in this order:
 
 1. `extract_ink`: bright ink on 0. The paper's brightness (a curved surface where the light is
    uneven; of an image that has two levels alone, the level of most corners) is subtracted, the
@@ -10,6 +10,9 @@ parameters in the model's spec. Version 1, in this order:
    Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
    to survive the shrinking are thickened before it.
 3. ``(ink / 255 - mean) / std``.
+
+Networks from elsewhere were mostly shown the whole image: with the fits ``stretch`` and ``pad``,
+`fit_image` takes the place of the first two steps.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
-from hcr_runtime.image import GrayImage, ImageLike, to_gray
-from hcr_runtime.spec import ModelSpec, PreprocessSpec
+from hcr_runtime.image import GrayImage, ImageLike, to_bgr, to_gray
+from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
 # time, and leaves at least twice the tensor's resolution.
@@ -64,7 +67,8 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
         spec: The model's description.
 
     Returns:
-        float32 of shape (height, width, 1); all of one value when the image is blank.
+        float32 of shape (height, width, channels), channels in the order red, green, blue; all of
+        one value when the image is blank.
 
     Raises:
         ImageError: `image` is no image.
@@ -77,7 +81,20 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
     >>> tensor.shape, float(tensor.max())
     ((32, 32, 1), 1.0)
     """
-    return to_tensor(place_glyph(extract_ink(to_gray(image)), spec), spec.preprocess)
+    return prepare(image, spec)[0]
+
+
+def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], GrayImage]:
+    """Return what `preprocess` gives, and the image's ink (see `extract_ink`)."""
+    params, ink = spec.preprocess, extract_ink(to_gray(image))
+    if params.fit != "center":
+        return to_tensor(fit_image(image, spec), params), ink
+    glyph = place_glyph(ink, spec)
+    if params.polarity == "dark":
+        glyph = cv2.bitwise_not(glyph)
+    if spec.input.channels == 3:
+        glyph = cv2.cvtColor(glyph, cv2.COLOR_GRAY2RGB)
+    return to_tensor(glyph, params), ink
 
 
 def extract_ink(gray: GrayImage) -> GrayImage:
@@ -104,8 +121,12 @@ def lift_ink(gray: GrayImage) -> GrayImage:
     augmentation work on ink.
     """
     darker, brighter = _differences(_shrink(gray))
-    dark_on_bright = cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR)
-    return darker if dark_on_bright else brighter
+    return darker if _outweighs(darker, brighter) else brighter
+
+
+def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
+    """Whether the ink is what is darker than the paper."""
+    return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
 
 
 def _shrink(gray: GrayImage) -> GrayImage:
@@ -264,11 +285,74 @@ def _thicken(
     return np.asarray(cv2.dilate(ink, disc), np.uint8), grow // 2
 
 
-def to_tensor(glyph: GrayImage, params: PreprocessSpec) -> NDArray[np.float32]:
-    """Scale ink of 0-255, shape (H, W), to the model's numbers: float32, shape (H, W, 1)."""
-    gain = 1.0 / (255.0 * params.std)
-    tensor = glyph.astype(np.float32)
-    tensor *= gain
-    if params.mean:
-        tensor -= params.mean / params.std
-    return tensor[:, :, None]
+def fit_image(image: ImageLike, spec: ModelSpec) -> NDArray[np.uint8]:
+    """Resize the whole image to the tensor's frame, with its ink in the polarity of the spec.
+
+    An image that has the frame's size already keeps its pixels.
+
+    Args:
+        image: As for `preprocess`.
+        spec: The model's description; its fit is ``stretch`` or ``pad``.
+
+    Returns:
+        uint8 of shape (height, width), or (height, width, 3) in the order red, green, blue.
+
+    Raises:
+        ImageError: `image` is no image.
+    """
+    params, shape = spec.preprocess, spec.input
+    if shape.channels == 3:
+        pixels = np.asarray(cv2.cvtColor(to_bgr(image), cv2.COLOR_BGR2RGB), np.uint8)
+    else:
+        pixels = to_gray(image)
+    frame = _resize(pixels, shape, params)
+    if params.polarity != "as-is":
+        gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
+        dark_ink = _outweighs(*_differences(_shrink(gray)))
+        if dark_ink == (params.polarity == "bright"):
+            return np.asarray(cv2.bitwise_not(frame), np.uint8)
+    return frame
+
+
+def _resize(
+    pixels: NDArray[np.uint8], shape: InputSpec, params: PreprocessSpec
+) -> NDArray[np.uint8]:
+    """Resize to the frame; ``pad`` keeps the proportions and fills with the rim's median."""
+    height, width = pixels.shape[:2]
+    inner = [shape.width, shape.height]
+    if params.fit == "pad":
+        scale = min(shape.width / width, shape.height / height)
+        inner = [
+            min(shape.width, max(1, round(width * scale))),
+            min(shape.height, max(1, round(height * scale))),
+        ]
+    shrinks = inner[0] < width or inner[1] < height
+    method = {
+        "area": cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        "bilinear": cv2.INTER_LINEAR,
+        "nearest": cv2.INTER_NEAREST_EXACT,
+    }[params.interpolation]
+    if inner != [width, height]:
+        pixels = np.asarray(cv2.resize(pixels, inner, interpolation=method), np.uint8)
+    if inner == [shape.width, shape.height]:
+        return pixels
+    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    paper = np.atleast_1d(np.median(rim, axis=0)).tolist()
+    left, top = (shape.width - inner[0]) // 2, (shape.height - inner[1]) // 2
+    right, bottom = shape.width - inner[0] - left, shape.height - inner[1] - top
+    border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.copyMakeBorder(pixels, *border, value=paper), np.uint8)
+
+
+def to_tensor(pixels: NDArray[np.uint8], params: PreprocessSpec) -> NDArray[np.float32]:
+    """Scale 0-255, shape (H, W) or (H, W, 3), to the model's numbers: float32, (H, W, channels)."""
+    tensor = pixels.astype(np.float32)
+    if isinstance(params.mean, tuple) or isinstance(params.std, tuple):
+        std = np.asarray(params.std)
+        tensor *= (1.0 / (255.0 * std)).astype(np.float32)
+        tensor -= (params.mean / std).astype(np.float32)
+    else:
+        tensor *= 1.0 / (255.0 * params.std)
+        if params.mean:
+            tensor -= params.mean / params.std
+    return tensor if tensor.ndim == 3 else tensor[:, :, None]

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hcr_runtime.engines import open_engine
+from hcr_runtime.engines import SUFFIXES, open_engine
 from hcr_runtime.errors import EngineError, ModelError
 from hcr_runtime.golden import GoldenResult, check_golden
 
@@ -60,14 +60,12 @@ def _check_model(bundle: Path, entry: dict[str, Any]) -> GoldenResult:
         return _result(entry, skipped="not on this machine")
     if (found := _check_file(bundle, entry)).failures:
         return found
+    if path.suffix not in SUFFIXES:
+        return _result(entry, skipped=f"no engine of the runtime reads {path.suffix}")
     try:
         spec = open_engine(path).spec
     except EngineError as error:
         return _result(entry, skipped=str(error))
-    except ModelError as error:
-        if error.allowed:  # the suffix is none that the runtime reads
-            return _result(entry, skipped=f"no engine of the runtime reads {path.suffix}")
-        raise
     result = check_golden(bundle / "golden", path)
     labels = bundle / _LABELS
     if labels.is_file() and labels.read_text(encoding="utf-8").split("\n")[:-1] != list(spec.texts):

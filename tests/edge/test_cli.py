@@ -19,7 +19,9 @@ COMMANDS = [
     *("export", "verify", "evaluate", "train", "crossval", "compare"),
 ]
 TEXTS = [label.text for label in ARABIC_LETTERS]
-PREDICTION = {"label", "name", "codepoint", "confidence", "top", "accepted", "reason"}
+PREDICTION = {
+    *("label", "name", "codepoint", "confidence", "top", "accepted", "reason", "between"),
+}
 PARITY = {"schema_version", "model", "images", "keras", "passed", "artifacts"}
 ARTIFACT = {
     *("file", "kind", "engine", "bytes", "correct", "total", "accuracy", "interval", "drop"),

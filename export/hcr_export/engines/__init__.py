@@ -99,6 +99,7 @@ def engines(arm64_root: Path | None = None) -> tuple[Engine, ...]:
         ),
         Engine("opencv", "opencv", frozenset({".onnx", ".tflite"}), _HERE_COMMAND),
         Engine("onnxruntime-web", "", onnx, (node, str(_HERE / "worker.js")), web_missing),
+        Engine("tflite-micro", "tflite_micro", frozenset({".c"}), _HERE_COMMAND),
         Engine("litert-arm64", "litert", tflite, arm64, arm64_missing, emulated=True),
         Engine("onnxruntime-arm64", "onnxruntime", onnx, arm64, arm64_missing, emulated=True),
     )

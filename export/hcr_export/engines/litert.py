@@ -15,4 +15,4 @@ VERSION = version("ai-edge-litert")
 
 def load(path: Path, threads: int) -> Run:
     """Load a model file; what comes back maps float32 (N, H, W, C) to (N, classes)."""
-    return open_engine(path, threads).run
+    return open_engine(path, threads, "litert").run

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""OpenVINO on the CPU: its own format, and ONNX and TFLite files without conversion."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from hcr_export.engines.worker import Run, Tensor
+from hcr_export.engines.worker import Run, Tensor, read_spec
 from hcr_runtime import EngineError
+from hcr_runtime.border import to_border
 
 VERSION = str(openvino.__version__).partition("-")[0]
 
@@ -19,13 +20,16 @@ def load(path: Path, threads: int) -> Run:
     Raises:
         EngineError: The model takes quantized numbers, whose scale OpenVINO does not tell.
     """
+    if path.suffix == ".xml":
+        from hcr_export.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(path, threads).run
+    spec = read_spec(path)
     core = openvino.Core()
     model = core.read_model(path)
-    taken = model.inputs[0].get_element_type()
-    if taken != openvino.Type.f32:
-        raise EngineError(
-            f"OpenVINO does not tell the scale of an input of {taken.get_type_name()}"
-        )
+    taken = model.inputs[0].get_element_type().get_type_name()
+    if path.suffix == ".tflite" and taken != "f32":
+        raise EngineError(f"it does not tell the scale of an input of {taken}")
     # Without the hint it may compute in bfloat16 where the processor has it.
     options = {
         "INFERENCE_NUM_THREADS": threads,
@@ -35,6 +39,7 @@ def load(path: Path, threads: int) -> Run:
     request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def run(batch: Tensor) -> Tensor:
-        return np.array(request.infer([batch])[0], np.float32)
+        given = np.ascontiguousarray(to_border(batch, spec))
+        return np.array(request.infer([given])[0], np.float32)
 
     return run

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # First of all: what preprocessing needs anyhow is not counted as an engine's memory.
-import hcr_runtime  # noqa: F401
+from hcr_runtime import ModelSpec
+from hcr_runtime.carrier import onnx_spec, read_model, zip_spec
 
 Tensor = NDArray[np.float32]
 Run = Callable[[Tensor], Tensor]
@@ -82,6 +83,12 @@ def clock(run: Run, tensors: Tensor, size: int, calls: int, seconds: float) -> l
         run(batch)
         durations.append((time.perf_counter_ns() - start) / 1000)
     return durations
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Read the description inside an ``.onnx`` or ``.tflite`` file."""
+    read = zip_spec if path.suffix == ".tflite" else onnx_spec
+    return read(read_model(path), path.name)
 
 
 def resident_bytes(field: str) -> int | None:

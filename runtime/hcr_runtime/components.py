@@ -1,0 +1,238 @@
+"""Connected components of a page's ink, and which of them are one character."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# Specks have less ink than this share of the square of a stroke's width, or so few pixels,
+# or are this much fainter than the writing.
+SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
+# What lies on an erased line by more than this share of its ink, and is thinner than this share of
+# a stroke, is a rest of it.
+REST, REST_WIDTH = 0.55, 0.75
+# Longer side of the least character: of its writing box; and of the usual letter.
+MIN_IN_BOX, MIN_SIZE = 0.1, 0.3
+# The longest, of the usual letter.
+MAX_SIZE = 5.0
+# A component this much shorter than a letter may be its dot, hamza or mark.
+MARK_SIZE = 0.62
+# Dots lie within this distance, in shares of a letter; marks as long as a small letter must be
+# nearer, and above or below it.
+DOT_REACH, MARK_REACH = 0.6, 0.3
+# Components whose rectangles overlap by this share of the smaller are strokes of one letter.
+OVERLAP = 0.5
+# A component with so much of its ink in a second writing box runs through both; one so much
+# longer than the usual letter is several letters that touch.
+SHARED, TOUCHING_SIZE = 0.3, 2.3
+# Where more of the letters than this leave their boxes, these are no writing boxes.
+MOST_LEAVING = 0.2
+# The usual letter's longer side in its writing box: the median of written forms.
+BOX_SHARE = 0.55
+# Writing boxes as forms draw them are wider than writers use.
+FORM_SHARE = 0.75
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Components that are one character.
+
+    Attributes:
+        members: Their numbers.
+        left: Where they are, in pixels.
+        top: As `left`.
+        right: Behind the last pixel.
+        bottom: Behind the last pixel.
+        side: Side of the writing box around them.
+        touching: Several characters run into one another.
+        centre: Middle (x, y) of the writing box where one is drawn, of the ink elsewhere.
+    """
+
+    members: tuple[int, ...]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    side: float
+    touching: bool
+    centre: tuple[float, float]
+
+
+class Components:
+    """The connected components of a page's ink; number 0 is the paper.
+
+    Args:
+        mask: 255 where there is ink, uint8 of shape (H, W).
+        darkness: Darkness of the ink, same shape.
+        lines: 255 where ruled lines were erased, same shape.
+
+    Attributes:
+        labels: Number of each pixel's component, int32, (H, W).
+        low, high: Left and top edge; right and bottom, behind the last pixel; int64, (N, 2).
+        length: Longer side, (N,).
+        area: Number of pixels, (N,).
+        level: Mean darkness, (N,).
+        is_rest: Whether it is what erasing left of a line, (N,).
+        stroke: Usual width of a stroke in pixels.
+    """
+
+    def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
+        count, self.labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        self.low = stats[:, :2].astype(np.int64)
+        self.high = self.low + stats[:, 2:4]
+        self.length = stats[:, 2:4].max(axis=1).astype(np.int64)
+        self.area = stats[:, 4].astype(np.int64)
+        self.ink = np.flatnonzero(mask)
+        self.owner = self.labels.ravel()[self.ink]
+        total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
+        self.level = total / np.maximum(self.area, 1)
+        inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
+        rim = self.area - np.bincount(inner, minlength=count)
+        # Long components speak for the writing, specks do not.
+        stroke = 2 * self.area[1:] / np.maximum(rim[1:], 1)
+        self.stroke = _usual(stroke, self.length[1:])
+        on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
+        thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
+        self.is_rest = thin & (on_line > REST * self.area)
+
+    def usable(self) -> NDArray[np.bool_]:
+        """Which components are neither specks nor cut by the page's edge."""
+        height, width = self.labels.shape
+        least = max(SPECK_PIXELS, SPECK * self.stroke**2)
+        whole = (self.low > 0).all(axis=1) & (self.high < (width, height)).all(axis=1)
+        usable = whole & (self.area >= least) & ~self.is_rest
+        usable[0] = False
+        return np.asarray(usable, np.bool_)
+
+    def group(
+        self, members: NDArray[np.int64], side: float, touching: bool, centre: NDArray[np.float64]
+    ) -> Group:
+        """Make one character of some components."""
+        left, top = self.low[members].min(axis=0).tolist()
+        right, bottom = self.high[members].max(axis=0).tolist()
+        x, y = centre.tolist()
+        numbers = tuple(members.tolist())
+        return Group(numbers, left, top, right, bottom, side, touching, (x, y))
+
+
+def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
+    """Make one character of what lies in each writing box.
+
+    Args:
+        components: Of the page, its lines erased.
+        boxes: Number of each pixel's writing box, 0 where in none; int32, (H, W).
+
+    Returns:
+        The characters; None where the writing does not keep to the boxes, as on squared paper.
+    """
+    count, kinds = len(components.area), int(boxes.max()) + 1
+    usable = components.usable()
+    home = boxes.ravel()[components.ink]
+    votes = np.bincount(components.owner * kinds + home, minlength=count * kinds)
+    votes = votes.reshape(count, kinds)[:, 1:]
+    inside = votes.sum(axis=1)
+    first, most = votes.argmax(axis=1), votes.max(axis=1)
+    in_box = usable & (inside > 0.5 * components.area)
+    area = np.bincount(boxes.ravel(), minlength=kinds)[1:]
+    side = np.sqrt(area)
+    shared = in_box & (inside - most > SHARED * components.area)
+    # A letter may well leave its box; where many do, the boxes are mere squares.
+    letters = usable & (inside > 0.2 * components.area)
+    letters &= components.length > MIN_SIZE * side[first]
+    leaving = (inside - most > 0.5 * SHARED * components.area) | (components.length > side[first])
+    if not letters.any() or leaving[letters].mean() > MOST_LEAVING:
+        return None
+    rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
+    number = boxes[rows, columns]
+    total = np.maximum(area, 1)
+    middle = np.stack(
+        [np.bincount(number, values, minlength=kinds)[1:] / total for values in (columns, rows)], 1
+    )
+    groups = []
+    for box in np.unique(first[in_box]).tolist():
+        members = np.flatnonzero(in_box & (first == box))
+        main = members[components.area[members].argmax()]
+        members = members[components.level[members] > SPECK_LEVEL * components.level[main]]
+        group = components.group(
+            members, FORM_SHARE * float(side[box]), bool(shared[members].any()), middle[box]
+        )
+        if max(group.right - group.left, group.bottom - group.top) > MIN_IN_BOX * side[box]:
+            groups.append(group)
+    return groups
+
+
+def group_on_paper(components: Components) -> list[Group]:
+    """Make characters of the components of a page without writing boxes: dots join letters."""
+    kept = np.flatnonzero(components.usable())
+    if kept.size == 0:
+        return []
+    length = components.length[kept]
+    size = _usual(length)
+    kept = kept[length <= MAX_SIZE * size]
+    size = _usual(components.length[kept])
+    kept = kept[components.level[kept] > SPECK_LEVEL * _usual(components.level[kept])]
+    length = components.length[kept]
+    letters = kept[length > MIN_SIZE * size]
+    if letters.size == 0:
+        return []
+    host = _hosts(components, kept, letters, size)
+    usual = float(np.median(components.length[letters]))
+    groups = []
+    for letter in letters[np.isin(letters, host)].tolist():
+        members = kept[host == letter]
+        low, high = components.low[members].min(axis=0), components.high[members].max(axis=0)
+        long = int((high - low).max())
+        touching = len(letters) > 4 and long > TOUCHING_SIZE * usual
+        side = max(usual, float(components.length[letter])) / BOX_SHARE
+        groups.append(components.group(members, side, touching, (low + high) / 2))
+    return groups
+
+
+def _usual(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
+    """The weighted median; without weights each value counts as often as it is large."""
+    if len(values) == 0:
+        return 0.0
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum((values if weights is None else weights)[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def _hosts(
+    components: Components,
+    kept: NDArray[np.int64],
+    letters: NDArray[np.int64],
+    size: float,
+) -> NDArray[np.int64]:
+    """The letter that each component belongs to: itself, another's, or -1 for a speck."""
+    low, high = components.low[kept][:, None], components.high[kept][:, None]
+    low_of, high_of = components.low[letters][None], components.high[letters][None]
+    gap = np.maximum(np.maximum(low_of - high, low - high_of), 0)
+    common = np.minimum(high, high_of) - np.maximum(low, low_of)
+    length, length_of = components.length[kept][:, None], components.length[letters][None]
+    smaller = length < MARK_SIZE * length_of
+    reach = np.maximum(length_of, 0.7 * size)
+    cost = gap[..., 1] + 2.0 * gap[..., 0]
+    dot = (length <= MIN_SIZE * size) & (cost <= DOT_REACH * reach)
+    above = (common[..., 0] >= 0.5 * (high - low)[..., 0]) & (gap[..., 1] <= MARK_REACH * reach)
+    part = np.minimum((high - low).prod(axis=2), (high_of - low_of).prod(axis=2))
+    overlap = np.clip(common, 0, None).prod(axis=2) > OVERLAP * part
+    longer = (length < length_of) | ((length == length_of) & (kept[:, None] > letters[None]))
+    joins = (smaller & (dot | above)) | (longer & overlap)
+    cost = np.where(joins, cost, np.inf)
+    best = cost.argmin(axis=1)
+    attached = np.isfinite(cost[np.arange(len(kept)), best])
+    host = np.where(attached, letters[best], np.where(np.isin(kept, letters), kept, -1))
+    # A mark on a mark, and a letter in two strokes: follow to the last.
+    position = {int(number): place for place, number in enumerate(kept)}
+    for place, number in enumerate(host.tolist()):
+        while number >= 0 and host[position[number]] != number:
+            number = int(host[position[number]])
+        host[place] = number
+    return np.asarray(host, np.int64)
