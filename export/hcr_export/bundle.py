@@ -29,8 +29,11 @@ from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The one role whose files are written again after the export.
+# The one role whose files hold measured times, and are written again after the export: the
+# manifest has no checksums of them, so that the same input gives the same bundle but for them.
 PARITY_REPORT = "parity report"
+# What the manifest says of every other file.
+_ENTRY = ("file", "role", "sha256")
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +156,6 @@ def verify_bundle(
         return report
     try:
         write_report(bundle, report)
-        _refresh_manifest(bundle, manifest)
     except OSError as error:
         raise BundleError(f"cannot write into {bundle}: {error.strerror or error}") from error
     return report
@@ -186,7 +188,8 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     known = {kind.name for kind in KINDS}
     for item in manifest["files"]:
         fields = item if isinstance(item, dict) else {}
-        texts = [fields.get(name) for name in ("file", "role", "sha256")]
+        needed = ("file", "role") if fields.get("role") == PARITY_REPORT else _ENTRY
+        texts = [fields.get(name) for name in needed]
         if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
             raise damaged
         if fields["role"] == "artifact" and fields.get("kind") not in known:
@@ -343,12 +346,9 @@ def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> Non
         name = path.relative_to(folder).as_posix()
         if name == "manifest.json":
             continue
-        entry: dict[str, Any] = {
-            "file": name,
-            "role": _role(name, spec.name, by_file),
-            "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
-        }
+        entry: dict[str, Any] = {"file": name, "role": _role(name, spec.name, by_file)}
+        if entry["role"] != PARITY_REPORT:
+            entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         if name in by_file:
             kind = by_file[name]
             entry |= {
@@ -364,16 +364,6 @@ def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> Non
         "hcr_edge": __version__,
         "files": files,
     }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write_text(folder / "manifest.json", text)
-
-
-def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Record the reports anew; every other entry stays as the export wrote it."""
-    for item in manifest["files"]:
-        if item["role"] == PARITY_REPORT:
-            path = folder / item["file"]
-            item |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     _write_text(folder / "manifest.json", text)
 

@@ -22,6 +22,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from hcr_export._quiet import quiet
 from hcr_export._tensorflow import tf2onnx
 from hcr_export.keras_file import KerasFile
+from hcr_export.onnx_order import put_in_order
 from hcr_export.tflite import inference_function
 from hcr_runtime import ModelSpec
 from hcr_runtime.carrier import SPEC_KEY
@@ -74,35 +75,13 @@ def quantize(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.M
             calibrate_method=CalibrationMethod.MinMax,
             reduce_range=True,
         )
-        return shorten_names(onnx.load(folder / "int8.onnx"))
-
-
-def shorten_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give inner tensors short names and nodes none: a tenth of a small model's file is names.
-
-    Inputs and outputs keep theirs.
-    """
-    graph = model.graph
-    kept = {value.name for value in (*graph.input, *graph.output)} | {""}
-    short: dict[str, str] = {}
-
-    def rename(name: str) -> str:
-        return name if name in kept else short.setdefault(name, f"t{len(short)}")
-
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
-    for node in graph.node:
-        node.name = ""
-        node.input[:] = [rename(name) for name in node.input]
-        node.output[:] = [rename(name) for name in node.output]
-    # Shapes of inner tensors follow from the graph.
-    del graph.value_info[:]
-    onnx.checker.check_model(model, full_check=True)
-    return model
+        return onnx.load(folder / "int8.onnx")
 
 
 def save(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
     """Write a model with its description in ``metadata_props``."""
+    put_in_order(model)
+    onnx.checker.check_model(model, full_check=True)
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = SPEC_KEY, spec.to_json()
