@@ -33,9 +33,12 @@ from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The one role whose files are written again after the export.
+# The one role whose files hold measured times, and are written again after the export: the
+# manifest has no checksums of them, so that the same input gives the same bundle but for them.
 PARITY_REPORT = "parity report"
 RECIPE_FILE = "quantization.yaml"
+# What the manifest says of every other file.
+_ENTRY = ("file", "role", "sha256")
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +161,6 @@ def verify_bundle(
         return report
     try:
         write_report(bundle, report)
-        _refresh_manifest(bundle, manifest)
     except OSError as error:
         raise BundleError(f"cannot write into {bundle}: {error.strerror or error}") from error
     return report
@@ -191,7 +193,8 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     known = {kind.name for kind in KINDS}
     for item in manifest["files"]:
         fields = item if isinstance(item, dict) else {}
-        texts = [fields.get(name) for name in ("file", "role", "sha256")]
+        needed = ("file", "role") if fields.get("role") == PARITY_REPORT else _ENTRY
+        texts = [fields.get(name) for name in needed]
         if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
             raise damaged
         if fields["role"] == "artifact" and fields.get("kind") not in known:
@@ -356,9 +359,9 @@ def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, 
         entry: dict[str, Any] = {
             "file": name,
             "role": _role(name, spec.name, artifacts, parts),
-            "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
         }
+        if entry["role"] != PARITY_REPORT:
+            entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         if name in artifacts:
             entry |= _artifact_entry(artifacts[name], spec.name) | facts[name]
             entry["reason"] = plan.reasons.get(artifacts[name].kind.name, "")
@@ -388,16 +391,6 @@ def _artifact_entry(planned: Planned, model: str) -> dict[str, Any]:
         },
         "parts": list(kind.part_names(model)),
     }
-
-
-def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Record the reports anew; every other entry stays as the export wrote it."""
-    for item in manifest["files"]:
-        if item["role"] == PARITY_REPORT:
-            path = folder / item["file"]
-            item |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write_text(folder / "manifest.json", text)
 
 
 def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str]) -> str:
