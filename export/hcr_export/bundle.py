@@ -33,10 +33,14 @@ from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The roles whose files are written, or written again, after the export.
+# The roles whose files hold measured times, and are written again after the export: the manifest
+# has no checksums of them, so that the same input gives the same bundle but for them.
 PARITY_REPORT = "parity report"
 REPORT = "report"
+MEASURED = (PARITY_REPORT, REPORT)
 RECIPE_FILE = "quantization.yaml"
+# What the manifest says of every other file.
+_ENTRY = ("file", "role", "sha256")
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +163,6 @@ def verify_bundle(
         return report
     try:
         write_report(bundle, report)
-        _refresh_manifest(bundle, manifest)
     except OSError as error:
         raise BundleError(f"cannot write into {bundle}: {error.strerror or error}") from error
     return report
@@ -192,7 +195,8 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     known = {kind.name for kind in KINDS}
     for item in manifest["files"]:
         fields = item if isinstance(item, dict) else {}
-        texts = [fields.get(name) for name in ("file", "role", "sha256")]
+        needed = ("file", "role") if fields.get("role") in MEASURED else _ENTRY
+        texts = [fields.get(name) for name in needed]
         if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
             raise damaged
         if fields["role"] == "artifact" and fields.get("kind") not in known:
@@ -357,9 +361,9 @@ def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, 
         entry: dict[str, Any] = {
             "file": name,
             "role": _role(name, spec.name, artifacts, parts),
-            "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
         }
+        if entry["role"] != PARITY_REPORT:
+            entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         if name in artifacts:
             entry |= _artifact_entry(artifacts[name], spec.name) | facts[name]
             entry["reason"] = plan.reasons.get(artifacts[name].kind.name, "")
@@ -378,17 +382,8 @@ def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, 
 def record_reports(folder: Path, names: Sequence[str]) -> None:
     """Record in a bundle's manifest the reports `names` that were written into it."""
     manifest = read_manifest(folder)
-    others = [item for item in manifest["files"] if item["file"] not in names]
-    reports = [
-        {
-            "file": name,
-            "role": REPORT,
-            "bytes": (folder / name).stat().st_size,
-            "sha256": file_sha256(folder / name),
-        }
-        for name in names
-    ]
-    manifest["files"] = sorted([*others, *reports], key=lambda item: item["file"])
+    known = {item["file"] for item in manifest["files"]}
+    manifest["files"] += [{"file": name, "role": REPORT} for name in names if name not in known]
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     _write_text(folder / "manifest.json", text)
 
@@ -407,16 +402,6 @@ def _artifact_entry(planned: Planned, model: str) -> dict[str, Any]:
         },
         "parts": list(kind.part_names(model)),
     }
-
-
-def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Record the reports anew; every other entry stays as the export wrote it."""
-    for item in manifest["files"]:
-        if item["role"] == PARITY_REPORT:
-            path = folder / item["file"]
-            item |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write_text(folder / "manifest.json", text)
 
 
 def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str]) -> str:
@@ -442,7 +427,7 @@ def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
     wrong = []
     for item in manifest["files"]:
         path = bundle / item["file"]
-        if item["role"] in (PARITY_REPORT, REPORT):
+        if item["role"] in MEASURED:
             continue
         if not path.is_file():
             wrong.append(f"{item['file']} is missing")

@@ -15,6 +15,7 @@ from onnx import helper
 from hcr_export._quiet import quiet
 from hcr_export._tensorflow import tf2onnx
 from hcr_export.keras_file import KerasFile
+from hcr_export.onnx_order import put_in_order
 from hcr_export.plan import Border
 from hcr_export.tflite import inference_function
 from hcr_runtime import ModelSpec
@@ -89,27 +90,6 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def shorten_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give inner tensors short names and nodes none: a tenth of a small model's file is names.
-
-    Inputs and outputs keep theirs.
-    """
-    graph = model.graph
-    kept = {value.name for value in (*graph.input, *graph.output)} | {""}
-    short: dict[str, str] = {}
-
-    def rename(name: str) -> str:
-        return name if name in kept else short.setdefault(name, f"t{len(short)}")
-
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
-    for node in graph.node:
-        node.name = ""
-        node.input[:] = [rename(name) for name in node.input]
-        node.output[:] = [rename(name) for name in node.output]
-    return tidy(model)
-
-
 def opset_of(model: onnx.ModelProto) -> int:
     """Version of the standard operators that a model uses."""
     return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -122,7 +102,7 @@ def write(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
 
 def with_spec(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     """Return a copy that carries its description."""
-    described = _copy(model)
+    described = put_in_order(_copy(model))
     del described.metadata_props[:]
     entry = described.metadata_props.add()
     entry.key, entry.value = SPEC_KEY, spec.to_json()

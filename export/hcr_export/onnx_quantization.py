@@ -23,7 +23,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hcr_export._quiet import quiet
-from hcr_export.onnx import INPUT, shorten_names
+from hcr_export.onnx import INPUT, tidy
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 
 # Operators with weights: the layers that a recipe may leave in float32.
@@ -96,7 +96,7 @@ def quantize(
             nodes_to_exclude=list(recipe.exclude),
             extra_options={"CalibPercentile": recipe.percentile},
         )
-        return shorten_names(onnx.load(after))
+        return tidy(onnx.load(after))
 
 
 def quantize_weights(folded: onnx.ModelProto, recipe: QuantizationRecipe) -> onnx.ModelProto:
@@ -119,7 +119,7 @@ def quantize_weights(folded: onnx.ModelProto, recipe: QuantizationRecipe) -> onn
             reduce_range=recipe.reduce_range,
             nodes_to_exclude=list(recipe.exclude),
         )
-        return shorten_names(onnx.load(after))
+        return tidy(onnx.load(after))
 
 
 def to_float16(folded: onnx.ModelProto) -> onnx.ModelProto:
@@ -143,7 +143,7 @@ def to_float16(folded: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    return shorten_names(model)
+    return tidy(model)
 
 
 def _check_layers(folded: onnx.ModelProto, recipe: QuantizationRecipe) -> None:

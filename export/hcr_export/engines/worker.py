@@ -71,8 +71,8 @@ def clock(run: Run, tensors: Tensor, size: int, calls: int, seconds: float) -> l
     """Time calls of `size` images, at most `calls` and about `seconds`; returns microseconds."""
     batches = [
         np.take(tensors, range(first, first + size), axis=0, mode="wrap")
-        for first in range(0, max(len(tensors), 1), size)
-    ][:calls]
+        for first in range(0, len(tensors), size)[:calls]
+    ]
     for call in range(WARM_UP):
         run(batches[call % len(batches)])
     durations: list[float] = []
