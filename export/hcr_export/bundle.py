@@ -33,9 +33,11 @@ from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The one role whose files hold measured times, and are written again after the export: the
-# manifest has no checksums of them, so that the same input gives the same bundle but for them.
+# The roles whose files hold measured times, and are written again after the export: the manifest
+# has no checksums of them, so that the same input gives the same bundle but for them.
 PARITY_REPORT = "parity report"
+REPORT = "report"
+MEASURED = (PARITY_REPORT, REPORT)
 RECIPE_FILE = "quantization.yaml"
 # What the manifest says of every other file.
 _ENTRY = ("file", "role", "sha256")
@@ -147,7 +149,7 @@ def verify_bundle(
             cannot be written.
     """
     manifest = read_manifest(bundle)
-    _check_files(bundle, manifest)
+    check_files(bundle, manifest)
     known = {kind.name: kind for kind in KINDS}
     roles = {item["file"]: item for item in manifest["files"]}
     kinds = [known[item["kind"]] for item in roles.values() if item["role"] == "artifact"]
@@ -193,7 +195,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     known = {kind.name for kind in KINDS}
     for item in manifest["files"]:
         fields = item if isinstance(item, dict) else {}
-        needed = ("file", "role") if fields.get("role") == PARITY_REPORT else _ENTRY
+        needed = ("file", "role") if fields.get("role") in MEASURED else _ENTRY
         texts = [fields.get(name) for name in needed]
         if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
             raise damaged
@@ -377,6 +379,15 @@ def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, 
     _write_text(folder / "manifest.json", text)
 
 
+def record_reports(folder: Path, names: Sequence[str]) -> None:
+    """Record in a bundle's manifest the reports `names` that were written into it."""
+    manifest = read_manifest(folder)
+    known = {item["file"] for item in manifest["files"]}
+    manifest["files"] += [{"file": name, "role": REPORT} for name in names if name not in known]
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    _write_text(folder / "manifest.json", text)
+
+
 def _artifact_entry(planned: Planned, model: str) -> dict[str, Any]:
     kind, border = planned.kind, planned.border
     return {
@@ -411,11 +422,12 @@ def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str
     return roles.get(name, "other")
 
 
-def _check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+    """Raise `BundleError` when a file that the export wrote is missing or altered."""
     wrong = []
     for item in manifest["files"]:
         path = bundle / item["file"]
-        if item["role"] == PARITY_REPORT:
+        if item["role"] in MEASURED:
             continue
         if not path.is_file():
             wrong.append(f"{item['file']} is missing")

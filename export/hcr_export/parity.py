@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
+from hcr_export.comparison import LostLetter, compare, judge
 from hcr_export.conversion import artifact_bytes, open_artifact
 from hcr_export.keras_file import KerasFile
 from hcr_export.statistics import wilson_interval
@@ -43,17 +44,6 @@ class LabelledImages:
     labels: NDArray[np.int64]
     synthetic: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class LostLetter:
-    """A letter that the artifact reads worse than Keras; counts of right answers."""
-
-    label: str
-    name: str
-    keras: int
-    artifact: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,67 +231,24 @@ def _compare(
     scores: NDArray[np.float32],
     latency: Mapping[str, float],
 ) -> ArtifactParity:
-    expected, answered = reference.argmax(axis=1), scores.argmax(axis=1)
-    right_before, right = expected == labels, answered == labels
-    total, correct = len(labels), int(right.sum())
-    drop = 100 * (int(right_before.sum()) - correct) / total
-    agreement = float((expected == answered).mean())
-    difference = float(np.abs(reference - scores).max())
+    found = compare(reference, scores, labels, source.spec.labels)
+    total = len(labels)
     return ArtifactParity(
         file=path.name,
         kind=kind.name,
         engine=classifier.engine.name,
         bytes=artifact_bytes(path),
-        correct=correct,
+        correct=found.correct,
         total=total,
-        accuracy=correct / total,
-        interval=wilson_interval(correct, total),
-        drop=drop,
-        agreement=agreement,
-        max_difference=difference,
-        lost=_lost_letters(source, labels, right_before, right),
+        accuracy=found.correct / total,
+        interval=wilson_interval(found.correct, total),
+        drop=found.drop,
+        agreement=found.agreement,
+        max_difference=found.max_difference,
+        lost=found.lost,
         latency_us=latency,
-        failures=judge(limits, drop, agreement, difference),
+        failures=judge(limits, found.drop, found.agreement, found.max_difference),
     )
-
-
-def judge(limits: Limits, drop: float, agreement: float, difference: float) -> tuple[str, ...]:
-    """Say which limits are exceeded.
-
-    >>> judge(Limits(), drop=0.1, agreement=0.999, difference=0.2)
-    ()
-    >>> judge(Limits(), drop=0.5, agreement=0.999, difference=0.2)
-    ('0.50 points of accuracy lost (at most 0.30)',)
-    """
-    failures = []
-    # Compared with a small tolerance: 1 of 1000 images is 0.1 points, not 0.10000000000000009.
-    if drop > limits.max_drop + 1e-9:
-        failures.append(f"{drop:.2f} points of accuracy lost (at most {limits.max_drop:.2f})")
-    if agreement < limits.min_agreement - 1e-9:
-        failures.append(f"{agreement:.2%} agreement (at least {limits.min_agreement:.2%})")
-    # "not <=" rather than ">": a NaN fails.
-    if limits.max_difference is not None and not difference <= limits.max_difference:
-        failures.append(
-            f"probabilities differ by {difference:.1e} (at most {limits.max_difference:.0e})"
-        )
-    elif not difference <= 1 + 1e-6:
-        failures.append("the answers are no probabilities")
-    return tuple(failures)
-
-
-def _lost_letters(
-    source: KerasFile,
-    labels: NDArray[np.int64],
-    before: NDArray[np.bool_],
-    after: NDArray[np.bool_],
-) -> tuple[LostLetter, ...]:
-    lost = []
-    for index, label in enumerate(source.spec.labels):
-        members = labels == index
-        keras, artifact = int(before[members].sum()), int(after[members].sum())
-        if artifact < keras:
-            lost.append(LostLetter(label.text, label.name, keras, artifact, int(members.sum())))
-    return tuple(sorted(lost, key=lambda letter: letter.artifact - letter.keras))
 
 
 def _latency(classifier: Classifier, tensors: NDArray[np.float32]) -> dict[str, float]:

@@ -13,8 +13,9 @@ from hcr_export import conversion, onnx_quantization
 from hcr_export import onnx as onnx_format
 from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
+from hcr_export.comparison import judge
 from hcr_export.conversion import Conversion
-from hcr_export.parity import LabelledImages, judge
+from hcr_export.parity import LabelledImages
 from hcr_export.plan import Border, plan
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 from hcr_runtime import preprocess, probabilities

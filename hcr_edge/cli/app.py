@@ -17,7 +17,18 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, evaluate, export, interrupt, parity, read, training
+from hcr_edge.cli import (
+    benchmark,
+    data,
+    device,
+    evaluate,
+    export,
+    interrupt,
+    matrix,
+    parity,
+    read,
+    training,
+)
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -74,7 +85,14 @@ for _panel, _commands in (
     ("On the device", (*read.COMMANDS, *device.COMMANDS)),
     (
         "On the workstation",
-        (*export.COMMANDS, *parity.COMMANDS, *evaluate.COMMANDS, *training.COMMANDS),
+        (
+            *export.COMMANDS,
+            *parity.COMMANDS,
+            *matrix.COMMANDS,
+            *benchmark.COMMANDS,
+            *evaluate.COMMANDS,
+            *training.COMMANDS,
+        ),
     ),
 ):
     for _command in _commands:

@@ -17,7 +17,6 @@ from hcr_runtime import (
     Classifier,
     Frame,
     HcrError,
-    ModelError,
     ModelSpec,
     Prediction,
     frames,
@@ -26,8 +25,9 @@ from hcr_runtime import (
 )
 from hcr_runtime.carrier import read_zip_spec
 from hcr_runtime.engines import OnnxRuntimeEngine
-from hcr_runtime.golden import check_golden
+from hcr_runtime.golden import GoldenResult
 from hcr_runtime.segment import crop_glyph
+from hcr_runtime.selftest import selftest as run_selftest
 
 DEFAULT_MODEL = "arabic-letters"
 
@@ -245,14 +245,14 @@ def selftest(
     bundle: Annotated[Path, typer.Argument(help="A bundle that hcr-edge export made.")],
     as_json: Json = False,
 ) -> None:
-    """Run a bundle's golden vectors on this machine: exit code 1 when one answers otherwise.
+    """Prove a bundle on this machine: exit code 1 when a file was altered or answers otherwise.
+
+    Checks checksums and labels, and runs the golden vectors, from the bytes of an image to the
+    label that the exporter saw, on every model for which an engine is installed.
 
     Example: [bold]hcr-edge selftest build/arabic-letters[/]
     """
-    files = sorted([*bundle.glob("*.onnx"), *bundle.glob("*.tflite")])
-    if not files:
-        raise ModelError(f"{bundle} holds no model files", allowed="a bundle")
-    results = [check_golden(bundle / "golden", path) for path in files]
+    results = run_selftest(bundle)
     if as_json:
         answer(
             [
@@ -261,16 +261,23 @@ def selftest(
                     "cases": item.cases,
                     "exact_tensors": item.exact_tensors,
                     "failures": list(item.failures),
+                    "skipped": item.skipped or None,
                 }
                 for item in results
             ]
         )
     else:
         for item in results:
-            verdict = "; ".join(item.failures) if item.failures else "as recorded"
-            say(f"{item.file}: {item.cases} cases, {item.exact_tensors} exact tensors: {verdict}")
+            say(f"{item.file}: {_verdict(item)}")
     if any(item.failures for item in results):
         raise typer.Exit(1)
+
+
+def _verdict(item: GoldenResult) -> str:
+    if item.skipped:
+        return f"skipped: {item.skipped}"
+    cases = f"{item.cases} cases, {item.exact_tensors} exact tensors: " if item.cases else ""
+    return cases + ("; ".join(item.failures) or "as recorded")
 
 
 COMMANDS = (classify, webcam, models, inspect, selftest)

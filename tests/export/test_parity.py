@@ -11,8 +11,9 @@ import pytest
 from hcr_export import onnx as onnx_format
 from hcr_export._keras import keras
 from hcr_export.artifacts import EXACT, Limits, choose
+from hcr_export.comparison import judge
 from hcr_export.keras_file import KerasFile
-from hcr_export.parity import LabelledImages, ParityReport, judge, measure
+from hcr_export.parity import LabelledImages, ParityReport, measure
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError
 
