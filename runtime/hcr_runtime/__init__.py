@@ -8,7 +8,7 @@ print(prediction.label, prediction.confidence)
 """
 
 from hcr_runtime._version import __version__
-from hcr_runtime.camera import Frame, frames
+from hcr_runtime.camera import LiveSource, frames
 from hcr_runtime.classifier import Candidate, Classifier, Prediction, probabilities
 from hcr_runtime.errors import (
     CameraError,
@@ -18,6 +18,7 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
+from hcr_runtime.frame import Frame
 from hcr_runtime.models import shipped_models
 from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.preprocess import preprocess
@@ -30,6 +31,7 @@ from hcr_runtime.spec import (
     Provenance,
     RejectionSpec,
 )
+from hcr_runtime.watch import Event, Watcher, watch
 
 __all__ = [
     "Box",
@@ -37,12 +39,14 @@ __all__ = [
     "Candidate",
     "Classifier",
     "EngineError",
+    "Event",
     "Frame",
     "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
     "Label",
+    "LiveSource",
     "ModelError",
     "ModelSpec",
     "Prediction",
@@ -51,6 +55,7 @@ __all__ = [
     "ReadGlyph",
     "RejectionSpec",
     "SpecError",
+    "Watcher",
     "__version__",
     "find_glyphs",
     "frames",
@@ -59,4 +64,5 @@ __all__ = [
     "probabilities",
     "read_page",
     "shipped_models",
+    "watch",
 ]
