@@ -55,10 +55,12 @@ def annotate(frame: Frame, watcher: Watcher, status: str) -> NDArray[np.uint8]:
     Returns:
         BGR, uint8; as wide as the frame, and higher.
     """
-    image = draw_overlay(frame.image, [_mark(glyph) for glyph in watcher.glyphs])
+    image = frame.image
     height, width = image.shape[:2]
     if watcher.mode == "guide":
+        image = image.copy()
         _draw_guide(image, guide_box(width, height))
+    image = draw_overlay(image, [_mark(glyph) for glyph in watcher.glyphs])
     canvas = cv2.copyMakeBorder(image, 0, _BAR, 0, 0, cv2.BORDER_CONSTANT, value=(40, 40, 40))
     place = (6, height + _BAR - 7)
     white = (240, 240, 240)
@@ -68,8 +70,9 @@ def annotate(frame: Frame, watcher: Watcher, status: str) -> NDArray[np.uint8]:
 
 def _mark(glyph: Followed) -> Mark:
     label = glyph.label or glyph.votes.best
-    text = f"{label} {glyph.votes.confidence(label):.0%}" if glyph.state == "stable" else label
-    return Mark(glyph.path.box, text, _KINDS[glyph.state])
+    # Without the sign for percent, which Arabic and Latin text put on different sides.
+    confidence = f" {100 * glyph.votes.confidence(label):.0f}" if glyph.state == "stable" else ""
+    return Mark(glyph.path.box, label + confidence, _KINDS[glyph.state])
 
 
 def _draw_guide(image: NDArray[np.uint8], guide: Box) -> None:

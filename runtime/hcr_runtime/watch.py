@@ -23,7 +23,7 @@ from hcr_runtime.errors import HcrError
 from hcr_runtime.frame import Frame
 from hcr_runtime.image import GrayImage, to_gray
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.segment import Box, crop_glyph, find_glyphs, largest_glyph
+from hcr_runtime.segment import Box, crop_glyph, find_glyphs, ink_mask, largest_glyph
 from hcr_runtime.tracking import Path, centre, longer_side, match
 from hcr_runtime.votes import Votes
 
@@ -35,6 +35,11 @@ State = Literal["seen", "looking", "stable"]
 GUIDE_SHARE = 0.7
 # Glyphs are this large at least, in shares of the frame's shorter side.
 LEAST_SIDE = 0.04
+# A page is searched at these intervals: while something happens, and while all is settled.
+PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
+# A page with more pieces of ink than this is print, or no page; looked for at this longer side.
+MOST_PIECES = 150
+GLANCE_SIDE = 480
 # A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
 # What is settled, and what was refused for so long, is read again at this interval only.
@@ -194,6 +199,9 @@ class Watcher:
             return []
         gray = to_gray(frame.image)
         self._follow_size(gray.shape[1], gray.shape[0])
+        # A page is searched often enough to follow it, not in every frame: that is dear.
+        if self.mode == "page" and frame.seconds - self._now < self._interval():
+            return []
         self._now = frame.seconds
         found = self._find(gray)
         gone = self._place([box for box, _ in found])
@@ -214,6 +222,8 @@ class Watcher:
         """What may be a character, with its writing box."""
         least = LEAST_SIDE * min(gray.shape)
         if self.mode == "page":
+            if not may_hold_letters(gray):
+                return []
             found = find_glyphs(gray)
             return [
                 (glyph.box, glyph.crop)
@@ -228,6 +238,11 @@ class Watcher:
             return []
         there = Box(box.left + guide.left, box.top + guide.top, box.width, box.height)
         return [(there, crop_glyph(inside, box))]
+
+    def _interval(self) -> float:
+        """Seconds until a page is to be searched again."""
+        calm = all(g.state == "stable" and g.path.resting_since for g in self.glyphs)
+        return CALM_SECONDS if calm and self.glyphs else PAGE_SECONDS
 
     def _follow_size(self, width: int, height: int) -> None:
         old, self._size = self._size, (width, height)
@@ -324,3 +339,20 @@ def guide_box(width: int, height: int) -> Box:
     """
     side = round(GUIDE_SHARE * min(width, height))
     return Box((width - side) // 2, (height - side) // 2, side, side)
+
+
+def may_hold_letters(gray: GrayImage) -> bool:
+    """Glance at a page: whether it is neither blank nor full of print.
+
+    >>> may_hold_letters(np.full((72, 128), 255, np.uint8))
+    False
+    """
+    scale = min(1.0, GLANCE_SIDE / max(gray.shape))
+    size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    mask = ink_mask(small)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
+    left, top, width, height = stats[1:, :4].T
+    inside = (left > 0) & (top > 0) & (left + width < size[0]) & (top + height < size[1])
+    large = np.maximum(width, height) >= LEAST_SIDE * min(size) / 2
+    return 0 < int((inside & large).sum()) <= MOST_PIECES

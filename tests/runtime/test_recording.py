@@ -37,7 +37,6 @@ def test_times_sizes_and_jpegs_are_kept_exactly(tmp_path: Path, samples_dir: Pat
     (decoded,) = frames(str(tmp_path))
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (33, 57, 3), dtype=np.uint8)
-    photo = Frame(5, 1.000001, decoded.image, jpeg)
     path = tmp_path / "mixed.rec"
     given = [
         Frame(0, 0.0, noise),
