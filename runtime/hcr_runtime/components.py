@@ -19,8 +19,9 @@ FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it.
 REST, REST_WIDTH = 0.55, 0.75
-# Longer side of the least character: of its writing box; and of the usual letter.
-MIN_IN_BOX, MIN_SIZE = 0.1, 0.3
+# Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
+# the largest in a writing box.
+MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
 # Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's.
 MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
 # The longest, of the usual letter.
@@ -81,41 +82,48 @@ class Components:
         lines: 255 where ruled lines were erased, same shape.
 
     Attributes:
-        labels: Number of each pixel's component, int32, (H, W).
+        labels: Number of each pixel's component, uint16 or int32, (H, W).
+        ink: Positions of the ink in the page's rows laid end to end, (pixels,).
+        owner: Number of the component of each of these, (pixels,).
         low, high: Left and top edge; right and bottom, behind the last pixel; int64, (N, 2).
         length: Longer side, (N,).
         area: Number of pixels, (N,).
         level: Mean darkness, (N,).
+        is_cut: Whether it reaches the page's edge, (N,).
         is_rest: Whether it is what erasing left of a line, (N,).
         width: Of its strokes, in pixels, (N,).
         stroke: Usual width of a stroke in pixels.
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
-        count, self.labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        self.ink = _places(mask)
+        # Small labels are several times faster, where there cannot be more components than they count.
+        kind = cv2.CV_16U if len(self.ink) < 2**16 else cv2.CV_32S
+        count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask, connectivity=8, ltype=kind
+        )
         self.low = stats[:, :2].astype(np.int64)
         self.high = self.low + stats[:, 2:4]
         self.length = stats[:, 2:4].max(axis=1).astype(np.int64)
         self.area = stats[:, 4].astype(np.int64)
-        self.ink = np.flatnonzero(mask)
-        self.owner = self.labels.ravel()[self.ink]
+        self.owner = self.labels.ravel()[self.ink].astype(np.intp)
         total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
         self.level = total / np.maximum(self.area, 1)
         inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
         rim = self.area - np.bincount(inner, minlength=count)
-        # Long components speak for the writing, specks do not.
         self.width = 2 * self.area / np.maximum(rim, 1)
-        self.stroke = _usual(self.width[1:], self.length[1:])
+        edge = mask.shape[::-1]
+        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
+        # Long components speak for the writing, specks do not.
+        self.stroke = _usual(self.width[~self.is_cut], self.length[~self.is_cut])
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         self.is_rest = thin & (on_line > REST * self.area)
 
     def usable(self) -> NDArray[np.bool_]:
         """Which components are neither specks nor cut by the page's edge."""
-        height, width = self.labels.shape
         least = max(SPECK_PIXELS, SPECK * self.stroke**2)
-        whole = (self.low > 0).all(axis=1) & (self.high < (width, height)).all(axis=1)
-        usable = whole & (self.area >= least) & ~self.is_rest
+        usable = (self.area >= least) & ~self.is_cut & ~self.is_rest
         usable[0] = False
         return np.asarray(usable, np.bool_)
 
@@ -172,7 +180,9 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         group = components.group(
             members, FORM_SHARE * float(side[box]), bool(shared[members].any()), middle[box]
         )
-        if max(group.right - group.left, group.bottom - group.top) > MIN_IN_BOX * side[box]:
+        extent = group.right - group.left, group.bottom - group.top
+        # Printed marks fill several boxes.
+        if max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]:
             groups.append(group)
     # A box whose line is missing is none; what else is there is larger, or fainter: wood, print.
     usual = float(np.median(side))
@@ -203,8 +213,9 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
     kept = kept[length <= MAX_SIZE * size]
     size = _usual(components.length[kept])
     level = components.level[kept] / _usual(components.level[kept])
-    # What is faint and thin beside the writing is the grain of a desk, or a shadow's edge.
+    # What is long, faint and thin beside the writing is the grain of a desk, or a shadow's edge.
     fine = components.width[kept] < FINE_WIDTH * components.stroke
+    fine &= components.length[kept] > MIN_SIZE * size
     kept = kept[level > np.where(fine, FINE_LEVEL, SPECK_LEVEL)]
     length = components.length[kept]
     letters = kept[length > MIN_SIZE * size]
@@ -221,6 +232,15 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
         side = max(usual / BOX_SHARE, long / MAX_SHARE)
         groups.append(components.group(members, side, touching, (low + high) / 2))
     return groups
+
+
+def _places(mask: GrayImage) -> NDArray[np.intp]:
+    """Positions of a mask's pixels in its rows laid end to end; several times `flatnonzero`."""
+    points = cv2.findNonZero(mask)
+    if points is None:
+        return np.zeros(0, np.intp)
+    x, y = points.reshape(-1, 2).T.astype(np.intp)
+    return np.asarray(y * mask.shape[1] + x, np.intp)
 
 
 def _usual(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:

@@ -83,7 +83,8 @@ def erase_rulings(
 
 def thickest(mask: GrayImage) -> int:
     """Pixels that a line on a page may be thick."""
-    return max(3, round(MAX_THICKNESS * max(mask.shape[0], mask.shape[1])))
+    height, width = mask.shape
+    return max(3, round(MAX_THICKNESS * float(max(height, width))))
 
 
 def darkest(levels: NDArray[np.uint8]) -> float:
