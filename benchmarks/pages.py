@@ -73,8 +73,11 @@ LOOKS = {
     "table, small": Look(lines="table", height=42, line=BLACK_LINE, skew=-2),
     "boxes, black": Look(lines="boxes", line=BLACK_LINE),
     "boxes, red, turned -5": Look(lines="boxes", line=RED_LINE, skew=-5, spill=0.2),
+    "boxes far apart, grey": Look(lines="boxes", gap=2.1, skew=2),
     "comb, black": Look(lines="comb", line=BLACK_LINE, skew=1),
     "comb, grey, shadow": Look(lines="comb", shadow=0.5, spill=0.2),
+    "on a desk, turned 3": Look(desk=True, skew=3),
+    "on a desk, table": Look(desk=True, skew=-2, lines="table", line=BLACK_LINE),
     "green board, chalk": Look(paper=BOARD, ink=CHALK, height=110),
     "blackboard, shadow": Look(paper=BLACKBOARD, ink=CHALK, shadow=0.4, noise=4),
 }

@@ -25,8 +25,6 @@ STANDS_OUT = 2
 DARKER, DARKER_BY = 1.5, 10
 # Paper bends a line by a pixel or two over so many pixels.
 DRIFT = 257
-# Least side of a writing box in pixels.
-MIN_BOX = 16
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
 _SLOPES = np.linspace(-2, 2, 41)
 
@@ -74,13 +72,28 @@ def erase_rulings(
     """
     erased = np.zeros_like(mask)
     rulings = []
-    limit = max(3, round(MAX_THICKNESS * max(mask.shape)))
+    limit = thickest(mask)
     for start, centre in _trace(mask, min_length, limit):
         ruling = _erase(darkness, mask, erased, start, centre, limit)
         if ruling is not None:
             rulings.append(ruling)
     rulings.sort(key=lambda ruling: float(ruling.centre.mean()))
     return rulings, erased
+
+
+def thickest(mask: GrayImage) -> int:
+    """Pixels that a line on a page may be thick."""
+    height, width = mask.shape
+    return max(3, round(MAX_THICKNESS * float(max(height, width))))
+
+
+def darkest(levels: NDArray[np.uint8]) -> float:
+    """How dark a line may be at its darkest: what is darker is ink that lies along it.
+
+    Args:
+        levels: Darkness of its pixels.
+    """
+    return DARKER * float(np.median(levels)) + DARKER_BY if levels.size else 255.0
 
 
 def _trace(mask: GrayImage, min_length: int, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
@@ -186,19 +199,12 @@ def _erase(
     crossed = (above > core + STANDS_OUT - 1) | (below > core + STANDS_OUT - 1)
     band = (rows + offsets)[inner]
     levels = darkness[band, columns]
-    gone = ~crossed & (levels <= _darkest(levels.max(axis=0)[on & ~crossed]))
+    gone = ~crossed & (levels <= darkest(levels.max(axis=0)[on & ~crossed]))
     places = band[gone], np.broadcast_to(columns, levels.shape)[gone]
     mask[places] = 0
     darkness[places] = 0
     erased[band, columns] = 255
     return Ruling(start, centre, thickness)
-
-
-def _darkest(levels: NDArray[np.uint8]) -> float:
-    """How dark a line may be at its darkest: what is darker is ink that lies along it."""
-    if levels.size == 0:
-        return 255.0
-    return DARKER * float(np.median(levels)) + DARKER_BY
 
 
 def _extent(
@@ -215,68 +221,3 @@ def _run(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     bridged = ink.copy()
     bridged[0] |= ink[1]
     return np.asarray(np.logical_and.accumulate(bridged, axis=0).sum(axis=0), np.int64)
-
-
-def erase_grid(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArray[np.int32] | None]:
-    """Erase the lines that run across and down a page, in place.
-
-    Args:
-        darkness: Darkness of the ink, uint8 of shape (H, W).
-        mask: 255 where there is ink, same shape.
-
-    Returns:
-        255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
-        from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
-    """
-    height, width = mask.shape
-    level, erased = erase_rulings(darkness, mask, round(MIN_LENGTH * width))
-    turned_darkness, turned = cv2.transpose(darkness), cv2.transpose(mask)
-    upright, erased_upright = erase_rulings(turned_darkness, turned, round(MIN_LENGTH * height))
-    if upright:
-        cv2.transpose(turned_darkness, darkness)
-        cv2.transpose(turned, mask)
-        cv2.bitwise_or(erased, cv2.transpose(erased_upright), erased)
-    if len(level) < 2 or len(upright) < 2:
-        return erased, None
-    lines = erased.copy()
-    # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
-    across, down = 2 * _pitch(upright), 2 * _pitch(level)
-    for ruling in level:
-        for ends in _extensions(ruling, across):
-            cv2.line(lines, *ends, 255, 2)
-    for ruling in upright:
-        for (y0, x0), (y1, x1) in _extensions(ruling, down):
-            cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
-    return erased, _boxes(lines)
-
-
-def _pitch(rulings: list[Ruling]) -> int:
-    """Usual distance of neighbouring lines, in pixels."""
-    middles = [float(np.median(ruling.centre)) for ruling in rulings]
-    return int(np.median(np.diff(middles)))
-
-
-def _extensions(ruling: Ruling, length: int) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
-    """A line's continuation at both ends, where print is faint or covered: (along, across)."""
-    first, last = float(ruling.centre[0]), float(ruling.centre[-1])
-    slope = (last - first) / len(ruling.centre)
-    before = ruling.start - length, round(first - slope * length)
-    after = ruling.stop + length, round(last + slope * length)
-    return (before, (ruling.start, round(first))), ((ruling.stop, round(last)), after)
-
-
-def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
-    """Number the regions between lines that are rectangles of about the same size."""
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.bitwise_not(lines), connectivity=4, ltype=cv2.CV_32S
-    )
-    width, height, area = (stats[:, i] for i in (2, 3, 4))
-    square = (area > 0.75 * width * height) & (width < 3 * height) & (height < 3 * width)
-    # Label 0 are the lines; a box is smaller than the page.
-    square &= (np.arange(count) > 0) & (area < lines.size / 4) & (area > MIN_BOX**2)
-    if not square.any():
-        return None
-    usual = np.median(area[square])
-    square &= (area > 0.5 * usual) & (area < 2 * usual)
-    numbers = np.cumsum(square, dtype=np.int32) * square
-    return np.asarray(numbers[regions], np.int32)

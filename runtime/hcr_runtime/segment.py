@@ -17,8 +17,8 @@ from hcr_runtime.components import (
 from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.rulings import erase_grid
 from hcr_runtime.spec import Direction
+from hcr_runtime.writing_boxes import erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
 PAGE_SIDE = 1600
@@ -91,7 +91,7 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     """
     gray, block = _shrink(to_gray(page))
     darkness, mask = lift_page(gray)
-    lines, boxes = erase_grid(darkness, mask)
+    lines, boxes = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines)
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
