@@ -22,11 +22,13 @@ from hcr_edge.cli import (
     data,
     device,
     evaluate,
+    explain,
     export,
     interrupt,
     matrix,
     parity,
     read,
+    sign,
     synth,
     training,
     webcam,
@@ -84,7 +86,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _panel, _commands in (
-    ("On the device", (*read.COMMANDS, *webcam.COMMANDS, *device.COMMANDS)),
+    ("On the device", (*read.COMMANDS, *webcam.COMMANDS, *device.COMMANDS, *explain.COMMANDS)),
     (
         "On the workstation",
         (
@@ -94,6 +96,7 @@ for _panel, _commands in (
             *benchmark.COMMANDS,
             *evaluate.COMMANDS,
             *training.COMMANDS,
+            *sign.COMMANDS,
         ),
     ),
 ):

@@ -38,7 +38,7 @@ class Votes:
     def add(self, prediction: Prediction, elapsed: float) -> None:
         """Count a reading that comes `elapsed` seconds after the one before.
 
-        >>> from hcr_runtime.classifier import BLANK
+        >>> from hcr_runtime.prediction import BLANK
         >>> votes = Votes()
         >>> votes.add(BLANK, 0.03)
         >>> votes.labels, votes.refused
