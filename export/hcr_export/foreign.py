@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
-from hcr_export.keras_file import KerasFile, load_keras, save_keras
+from hcr_export.keras_file import KerasFile, flat_layers, load_keras, save_keras
 from hcr_export.model_files import OpenedModel, model_sha256, open_model_file
 from hcr_runtime import (
     InputSpec,
@@ -44,7 +44,12 @@ _REGRESSION = re.compile(
 )
 # The ZIP format's first day: a file written twice is the same.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-_DATE_SAVED = re.compile(rb'("date_saved": ")[^"]*"')
+# What Keras writes otherwise each time, and what stands for it; shared objects are told apart by
+# their address, and are none but settings in a network.
+_UNREPEATABLE = (
+    ("metadata.json", re.compile(rb'("date_saved": ")[^"]*"'), rb'\g<1>1980-01-01@00:00:00"'),
+    ("config.json", re.compile(rb', "shared_object_id": \d+'), b""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,10 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
         SpecError: ModelFacts are missing, or contradict the model.
     """
     opened = open_model_file(path, allow_unsafe)
+    for layer in flat_layers(opened.model):
+        # Mixed precision speeds up training; what is exported computes in float32.
+        if str(layer.dtype_policy.name).startswith("mixed_"):
+            layer.dtype_policy = "float32"
     shape, found = _input_shape(path, opened.model, facts)
     inside = _range_inside(opened.model)
     normalize = facts.normalize or inside
@@ -167,7 +176,7 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
         spec = replace(spec, rejection=replace(spec.rejection, min_confidence=facts.min_confidence))
     file = folder / f"{spec.name}.keras"
     save_keras(model, spec, file)
-    fix_dates(file)
+    make_repeatable(file)
     return ForeignModel(load_keras(file, allow_unsafe), (*found, said))
 
 
@@ -197,14 +206,12 @@ def _levels(values: tuple[float, ...]) -> Levels:
     return values[0] if len(values) == 1 else (values[0], values[1], values[2])
 
 
-def fix_dates(path: Path) -> None:
-    """Write a ``.keras`` file again without the time at which it was saved."""
+def make_repeatable(path: Path) -> None:
+    """Write a ``.keras`` file again without the time, and without addresses in memory."""
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in sorted(archive.namelist())}
-    # Metadata in JSON, of which only the date differs from one day to the next.
-    entries["metadata.json"] = _DATE_SAVED.sub(
-        rb'\g<1>1980-01-01@00:00:00"', entries["metadata.json"]
-    )
+    for name, pattern, replacement in _UNREPEATABLE:
+        entries[name] = pattern.sub(replacement, entries[name])
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in entries.items():
             archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data)
@@ -271,7 +278,7 @@ def _unflatten(
 
 def _range_inside(model: Any) -> str | None:
     """What pixels a model was shown that scales them itself; None where none is seen to."""
-    for layer in _flat_layers(model):
+    for layer in flat_layers(model):
         kind = type(layer).__name__
         if kind == "Rescaling":
             return "0-255" if np.max(np.abs(layer.scale)) < 1 / 32 else "0-1"
@@ -284,14 +291,6 @@ def _range_inside(model: Any) -> str | None:
     return None
 
 
-def _flat_layers(model: Any) -> Iterable[Any]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _flat_layers(layer)
-        else:
-            yield layer
-
-
 def _classifier(
     path: Path, opened: OpenedModel, shape: tuple[int, int, int], labels: int
 ) -> tuple[Any, OutputKind, str]:
@@ -301,13 +300,14 @@ def _classifier(
     native = tuple(model.inputs[0].shape[1:])
     tensor = image
     if len(native) != 3:
-        tensor = keras.layers.Reshape(shape[:2] if len(native) == 2 else (math.prod(shape),))(image)
+        inner = shape[:2] if len(native) == 2 else (math.prod(shape),)
+        tensor = keras.layers.Reshape(inner, name="as_trained")(image)
     try:
         with quiet():
             scores = model(tensor, training=False)
             if len(scores.shape) > 2:
-                scores = keras.layers.Flatten()(scores)
-            whole = keras.Model(image, scores)
+                scores = keras.layers.Flatten(name="flat_scores")(scores)
+            whole = keras.Model(image, scores, name="classifier")
             answers = np.asarray(whole.predict(_probes(shape), batch_size=8, verbose=0), np.float64)
     except Exception as error:  # Keras raises whatever the layers make it meet
         reason = str(error).strip().partition("\n")[0][:160]
@@ -319,7 +319,7 @@ def _classifier(
     if outputs == 1:
         scores = _two_classes(whole.output, output)
         output, outputs = "softmax", 2
-        whole = keras.Model(image, scores)
+        whole = keras.Model(image, scores, name="classifier")
     if labels != outputs:
         raise SpecError(
             f"{path.name} tells {outputs} classes apart, and {labels} labels are given",

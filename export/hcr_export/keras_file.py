@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,20 @@ def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != wanted:
         raise SpecError(f"{path.name} maps {shapes[0]} to {shapes[1]} classes", allowed=str(wanted))
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            # As tensors they would be captured from outside the graph that is converted.
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     return KerasFile(path, model, spec, file_sha256(path))
+
+
+def flat_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it, in order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat_layers(layer)
+        else:
+            yield layer
 
 
 def save_keras(model: Any, spec: ModelSpec, path: Path) -> None:

@@ -39,13 +39,18 @@ class TensorFlowOp(keras.layers.Layer):
 
     Args:
         function: Its name below ``tf``, e.g. ``math.subtract``.
+        arguments: What it is called with; ``{"tensor": 0}`` stands for the layer's first input,
+            and so on.
+        options: The same, by name.
         **kwargs: As for every layer.
 
     Raises:
         ModelError: It is none of those that an image network needs.
     """
 
-    def __init__(self, function: str, **kwargs: Any) -> None:
+    def __init__(
+        self, function: str, arguments: Any = (), options: Any = None, **kwargs: Any
+    ) -> None:
         module, _, name = function.rpartition(".")
         if not (function in _OPS or (module in _OP_MODULES and not name.startswith("_"))):
             raise ModelError(
@@ -54,20 +59,29 @@ class TensorFlowOp(keras.layers.Layer):
                 hint="save it as a SavedModel folder",
             )
         super().__init__(**kwargs)
-        self.function = function
+        self.function, self.arguments, self.options = function, arguments, options or {}
 
-    def call(self, *arguments: Any, **options: Any) -> Any:
+    def call(self, *tensors: Any) -> Any:
         """Call the function."""
         from hcr_export._tensorflow import tf
+
+        def fill(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                if "tensor" in value:
+                    return tensors[value["tensor"]]
+                return slice(value["start"], value["stop"], value["step"])
+            return [fill(item) for item in value] if isinstance(value, list | tuple) else value
 
         function: Any = tf
         for name in self.function.split("."):
             function = getattr(function, name)
-        return function(*arguments, **options)
+        options = {name: fill(value) for name, value in self.options.items()}
+        return function(*fill(self.arguments), **options)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
-        return {**super().get_config(), "function": self.function}
+        given = {"arguments": self.arguments, "options": self.options}
+        return {**super().get_config(), "function": self.function, **given}
 
 
 def modernise(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,14 +101,7 @@ def modernise(item: Mapping[str, Any]) -> dict[str, Any]:
         module, name = "keras", "Sequential" if name == "Sequential" else "Model"
         config = _sequential(config) if name == "Sequential" else _functional(config)
     elif name in ("TFOpLambda", "SlicingOpLambda"):
-        kept = {"name": config["name"], "function": config["function"]}
-        return {
-            "module": __name__,
-            "class_name": "TensorFlowOp",
-            "config": kept,
-            "registered_name": "hcr_edge>TensorFlowOp",
-            **_place(item, operation=True),
-        }
+        return _operation(item, config)
     else:
         module, config = "keras.layers", _layer(name, config)
     return {
@@ -102,7 +109,7 @@ def modernise(item: Mapping[str, Any]) -> dict[str, Any]:
         "class_name": name,
         "config": config,
         "registered_name": None,
-        **_place(item, operation=False),
+        **_place(item),
     }
 
 
@@ -143,7 +150,9 @@ def _functional(config: Mapping[str, Any]) -> dict[str, Any]:
     sequential = {name for name in models if kinds[name] == "Sequential"}
     kept: dict[str, Any] = {key: config[key] for key in ("name", "trainable") if key in config}
     for key in ("input_layers", "output_layers"):
-        kept[key] = renumber(config[key], sequential)
+        ends = renumber(config[key], sequential)
+        # A list of one would make the model give a list of one.
+        kept[key] = ends[0] if len(ends) == 1 and isinstance(ends[0], list) else ends
     layers = [
         modernise({**dict(layer), "inbound_nodes": renumber(layer["inbound_nodes"], models)})
         for layer in config["layers"]
@@ -197,30 +206,21 @@ def _full_precision(dtype: Any) -> Any:
     return "float32" if str(dtype).startswith("mixed_") else dtype
 
 
-def _place(item: Mapping[str, Any], operation: bool) -> dict[str, Any]:
+def _place(item: Mapping[str, Any]) -> dict[str, Any]:
     """The name of a layer in a functional model, and the calls of it."""
     if "inbound_nodes" not in item:
         return {}
-    nodes = item["inbound_nodes"]
-    return {"name": item["name"], "inbound_nodes": [_call(node, operation) for node in nodes]}
+    return {"name": item["name"], "inbound_nodes": [_call(node) for node in item["inbound_nodes"]]}
 
 
-def _call(node: list[Any], operation: bool) -> dict[str, Any]:
-    """One call of a layer: ``[name, node, tensor, arguments]``, or a list of such."""
-    single = isinstance(node[0], str)
-    inputs = [node] if single else node
-    tensors = [
-        # A number on the left of an operator.
-        entry[2] if entry[0] == "_CONSTANT_VALUE" else _tensor(entry)
-        for entry in inputs
-    ]
-    last = inputs[-1][3] if len(inputs[-1]) > 3 else {}
-    options = {key: _revive(value) for key, value in last.items() if value is not None}
-    if not operation:
-        # Keras 2 wrote down `training` for layers that no longer take it in inference.
-        options.pop("training", None)
-    alone = len(tensors) == 1 and (single or not operation)
-    return {"args": [tensors[0] if alone else tensors], "kwargs": options}
+def _call(node: list[Any]) -> dict[str, Any]:
+    """One call of a layer: a list of inputs, each ``[name, node, tensor, options]``."""
+    inputs = [node] if isinstance(node[0], str) else node
+    tensors = [_tensor(entry) for entry in inputs]
+    options = dict(inputs[-1][3]) if len(inputs[-1]) > 3 else {}
+    # Keras 2 wrote it down also for layers that no longer take it.
+    options.pop("training", None)
+    return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": options}
 
 
 def _tensor(entry: list[Any]) -> dict[str, Any]:
@@ -228,13 +228,39 @@ def _tensor(entry: list[Any]) -> dict[str, Any]:
     return {"class_name": "__keras_tensor__", "config": history}
 
 
-def _revive(value: Any) -> Any:
-    """Tensors and slices among the arguments of a call."""
-    if isinstance(value, Mapping) and set(value) == {"start", "stop", "step"}:
-        return {"class_name": "__slice__", "config": dict(value)}
-    if isinstance(value, list):
-        names_tensor = len(value) == 3 and isinstance(value[0], str) and value[0][:1] != "_"
-        if names_tensor and isinstance(value[1], int):
-            return _tensor(value)
-        return [_revive(entry) for entry in value]
-    return value
+def _operation(item: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A `TensorFlowOp` for one call of a function, with its numbers and slices."""
+    tensors: list[list[Any]] = []
+
+    def template(value: Any) -> Any:
+        if isinstance(value, list):
+            if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int):
+                if value[0] == "_CONSTANT_VALUE":
+                    return value[2]
+                tensors.append(value)
+                return {"tensor": len(tensors) - 1}
+            return [template(entry) for entry in value]
+        return value
+
+    (node,) = item["inbound_nodes"]
+    single = isinstance(node[0], str)
+    last = node if single else node[-1]
+    arguments = [template(node) if single else [template(entry) for entry in node]]
+    options = {
+        name: template(value)
+        for name, value in (last[3] if len(last) > 3 else {}).items()
+        if name != "name" and value is not None
+    }
+    return {
+        "module": __name__,
+        "class_name": "TensorFlowOp",
+        "config": {
+            "name": config["name"],
+            "function": config["function"],
+            "arguments": arguments,
+            "options": options,
+        },
+        "registered_name": "hcr_edge>TensorFlowOp",
+        "name": item["name"],
+        "inbound_nodes": [{"args": [_tensor(entry) for entry in tensors], "kwargs": {}}],
+    }

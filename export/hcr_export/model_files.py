@@ -187,7 +187,7 @@ def _objects(config: Any) -> Iterator[Mapping[str, Any]]:
 
 def _needs_code(path: Path, name: str) -> ModelError:
     return ModelError(
-        f"{path.name} needs the code of {name!r}, which is no part of Keras",
+        f"{path.name} needs the code of {name!r}, which Keras does not have",
         hint="where that code is, save the model with model.export('folder'): a SavedModel needs"
         " no code",
     )

@@ -119,7 +119,7 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     inputs, outputs = function.structured_input_signature[1], function.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"{folder.name} has {len(inputs)} inputs ({', '.join(inputs)})"
+            f"{folder.name} has {len(inputs)} inputs ({', '.join(sorted(inputs))})"
             f" and {len(outputs)} outputs",
             allowed="a classifier of one image, with one output",
         )

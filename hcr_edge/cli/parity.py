@@ -91,6 +91,8 @@ def finish_parity(report: ParityReport, bundle: Path, as_json: bool) -> None:
         say("lost: points of accuracy against Keras; differs: the largest of any probability;")
         say("µs: median of one inference on one thread")
         say(f"images: {report.images}")
+        if not report.labelled:
+            say("they carry no labels: what Keras answers counts as right")
         say(f"{bundle}{os.sep}parity.md says more")
     for item in report.artifacts:
         if item.failures:
