@@ -80,7 +80,7 @@ def calibration_images(
     data = _whole(data, skip_damaged)
     synthetic = "synthetic: " if data.name == "samples" else ""
     images = [data.encoded(i) for i in range(len(data))]
-    return CalibrationImages(synthetic + _describe(data), images)
+    return CalibrationImages(synthetic + _describe(data), images, data.labels, data.writers)
 
 
 def tuning_images(
@@ -143,6 +143,7 @@ def parity_images(
         labels=data.labels,
         synthetic=data.name == "samples",
         skipped=data.skipped,
+        writers=data.writers,
     )
 
 

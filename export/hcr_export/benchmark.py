@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export import tesseract
+from hcr_export.advice import advice
 from hcr_export.contents import Contents, read_contents
 from hcr_export.conversion import artifact_bytes
 from hcr_export.engines import Engine, Measurement, engines, keras_engine, measure
@@ -27,9 +28,6 @@ BATCHES = {1: 200, 8: 60, 32: 30, 128: 15}
 ROUNDS = 3
 # At most so long is one batch size timed in one round.
 SECONDS = 1.0
-# An artifact this much slower than another is called slower; less is noise.
-MARGIN = 1.05
-
 RIVALS = ("keras", "tesseract")
 
 
@@ -97,27 +95,6 @@ class Benchmark:
             "skipped": dict(self.skipped),
             "advice": self.advice,
         }
-
-
-def advice(medians: Mapping[str, float]) -> list[str]:
-    """Say which artifacts are slower than float32 of their format, and what to take instead.
-
-    Args:
-        medians: By kind (``int8.onnx``), the median of one image.
-
-    >>> advice({"float32.onnx": 60.0, "int8.onnx": 90.0, "int8.tflite": 40.0})
-    ['int8.onnx is slower than float32.onnx here (90 µs against 60 µs): where time counts more \
-than size, take float32.onnx']
-    """
-    lines = []
-    for kind, median in medians.items():
-        plain = f"float32.{kind.rpartition('.')[2]}"
-        if plain in medians and median > MARGIN * medians[plain]:
-            lines.append(
-                f"{kind} is slower than {plain} here ({median:.0f} µs against"
-                f" {medians[plain]:.0f} µs): where time counts more than size, take {plain}"
-            )
-    return lines
 
 
 def run_benchmark(

@@ -17,15 +17,18 @@ import numpy as np
 import onnx
 import onnxruntime
 import onnxslim
+from numpy.typing import NDArray
 
 from hcr_export import conversion
 from hcr_export._keras import keras
 from hcr_export._tensorflow import tf, tf2onnx
 from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
 from hcr_export.conversion import Conversion, Facts
+from hcr_export.disagreements import draw_disagreements
+from hcr_export.image_manifest import apart, describe_images
 from hcr_export.keras_file import KerasFile, file_sha256, load_keras
 from hcr_export.model_card import model_card
-from hcr_export.parity import LabelledImages, ParityReport, measure
+from hcr_export.parity import SHEET, LabelledImages, ParityReport, measure
 from hcr_export.plan import Plan, Planned
 from hcr_export.plan import plan as make_plan
 from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
@@ -39,6 +42,7 @@ PARITY_REPORT = "parity report"
 REPORT = "report"
 MEASURED = (PARITY_REPORT, REPORT)
 RECIPE_FILE = "quantization.yaml"
+IMAGES_FILE = "images.json"
 # What the manifest says of every other file.
 _ENTRY = ("file", "role", "sha256")
 
@@ -58,10 +62,14 @@ class CalibrationImages:
     Attributes:
         description: Which images these are, for the report.
         images: The bytes of image files.
+        labels: int64 of shape (N,): index of each image's class, -1 where unknown; or None.
+        writers: int64 of shape (N,): who wrote each, -1 where unknown; or None.
     """
 
     description: str
     images: Sequence[bytes]
+    labels: NDArray[np.int64] | None = None
+    writers: NDArray[np.int64] | None = None
 
 
 def export_bundle(
@@ -94,6 +102,7 @@ def export_bundle(
     Raises:
         BundleError: `out` exists, or cannot be written.
     """
+    calibration, images = _disjoint(calibration, images)
     with whole_folder(out, overwrite) as folder:
         name = source.spec.name
         keras_file = folder / f"{name}.keras"
@@ -119,10 +128,47 @@ def export_bundle(
             model_card(source.spec, report, calibration.description), encoding="utf-8"
         )
         write_report(folder, report)
+        _write_images(folder, source.spec, calibration, images)
         text = plan.recipe.to_yaml(plan.remarks)
         (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
         _write_manifest(folder, source.spec, plan, facts)
     return report
+
+
+def _disjoint(
+    calibration: CalibrationImages, images: LabelledImages
+) -> tuple[CalibrationImages, LabelledImages]:
+    """Leave out of the calibration what judges too; where nothing is left, say so in the report."""
+    kept = apart(calibration.images, images.images)
+    shared = len(calibration.images) - len(kept)
+    if not shared:
+        return calibration, images
+    if not kept:
+        log.warning("all images that calibrate int8 judge it too: give other ones to calibrate")
+        return calibration, replace(
+            images, description=f"{images.description}, which calibrated int8 too"
+        )
+    log.warning("%d images that are to judge int8 do not calibrate it", shared)
+    labels, writers = calibration.labels, calibration.writers
+    left = CalibrationImages(
+        f"{calibration.description}, without {shared} that judge",
+        [calibration.images[place] for place in kept],
+        None if labels is None else labels[kept],
+        None if writers is None else writers[kept],
+    )
+    return left, images
+
+
+def _write_images(
+    folder: Path, spec: ModelSpec, calibration: CalibrationImages, images: LabelledImages
+) -> None:
+    """Write ``images.json``: which images calibrated, and which judged."""
+    listing = {"schema_version": 1} | {
+        what: describe_images(part.description, part.images, spec, part.labels, part.writers)
+        for what, part in (("calibration", calibration), ("parity", images))
+    }
+    text = json.dumps(listing, indent=1, ensure_ascii=False) + "\n"
+    (folder / IMAGES_FILE).write_text(text, encoding="utf-8")
 
 
 def verify_bundle(
@@ -335,18 +381,26 @@ def _measurable(
 
 
 def write_report(folder: Path, report: ParityReport) -> None:
-    """Write ``parity.json`` and ``parity.md`` into `folder`, each atomically."""
+    """Write ``parity.json``, ``parity.md`` and its picture into `folder`, each atomically."""
     texts = {
         "parity.json": json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n",
         "parity.md": report.to_markdown(),
     }
     for name, text in texts.items():
         _write_text(folder / name, text)
+    if report.disagreements:
+        _write_bytes(folder / SHEET, draw_disagreements(report.disagreements))
+    else:
+        (folder / SHEET).unlink(missing_ok=True)
 
 
 def _write_text(path: Path, text: str) -> None:
+    _write_bytes(path, text.encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(data)
     partial.replace(path)
 
 
@@ -417,7 +471,9 @@ def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str
         "MODEL_CARD.md": "model card",
         "parity.json": PARITY_REPORT,
         "parity.md": PARITY_REPORT,
+        SHEET: PARITY_REPORT,
         RECIPE_FILE: "quantization recipe",
+        IMAGES_FILE: "images",
     }
     return roles.get(name, "other")
 

@@ -191,6 +191,8 @@ class _Runner:
     def reference(self, engine: Engine, source: Path) -> Cell:
         measured = self._measure(engine, source)
         self.keras = probabilities(measured.outputs, self.spec)
+        if (self.labels < 0).any():  # nobody knows them: what Keras answers counts as right
+            self.labels = self.keras.argmax(axis=1)
         return Cell(engine.name, False, "keras", source.name, self._answer(measured, EXACT, None))
 
     def cell(self, engine: Engine, artifact: Artifact) -> Cell:

@@ -5,6 +5,7 @@ Every image goes the whole way, from its bytes to a label, as on a device.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
+from hcr_export.advice import advice
 from hcr_export.artifacts import Kind, Limits
 from hcr_export.comparison import LostLetter, compare, judge
 from hcr_export.conversion import artifact_bytes, open_artifact
@@ -23,6 +25,8 @@ from hcr_export.keras_file import KerasFile
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError, preprocess
 
+# The picture of the images on which artifacts and Keras disagree, beside ``parity.md``.
+SHEET = "disagreements.png"
 # Inferences from which the latency is taken.
 TIMED_RUNS = 300
 
@@ -37,6 +41,7 @@ class LabelledImages:
         labels: int64 of shape (N,): index of each image's class; -1 where nobody knows it.
         synthetic: True when no person wrote them.
         skipped: Classes that the model does not have, and how many images each holds.
+        writers: int64 of shape (N,): who wrote each, -1 where unknown; or None.
     """
 
     description: str
@@ -44,6 +49,7 @@ class LabelledImages:
     labels: NDArray[np.int64]
     synthetic: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
+    writers: NDArray[np.int64] | None = None
 
     @property
     def labelled(self) -> bool:
@@ -89,6 +95,27 @@ class ArtifactParity:
 
 
 @dataclass(frozen=True, slots=True)
+class Disagreement:
+    """An image that at least one artifact reads otherwise than Keras.
+
+    Attributes:
+        number: Its place among the images, from 0.
+        sha256: Checksum of its bytes.
+        image: Its bytes.
+        label: What it shows; empty where nobody knows it.
+        keras: What Keras reads.
+        answers: By kind, what the artifacts that differ read.
+    """
+
+    number: int
+    sha256: str
+    image: bytes
+    label: str
+    keras: str
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ParityReport:
     """All artifacts of a bundle against Keras; `to_dict` and `to_markdown` write it down.
 
@@ -102,6 +129,12 @@ class ParityReport:
     total: int
     artifacts: tuple[ArtifactParity, ...]
     labelled: bool = True
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def advice(self) -> list[str]:
+        """Which artifacts are slower than float32, and what to take instead."""
+        return advice({item.kind: item.latency_us["p50"] for item in self.artifacts})
 
     @property
     def passed(self) -> bool:
@@ -137,6 +170,17 @@ class ParityReport:
                     "passed": not artifact.failures,
                 }
                 for artifact in self.artifacts
+            ],
+            "advice": self.advice,
+            "disagreements": [
+                {
+                    "number": item.number,
+                    "sha256": item.sha256,
+                    "label": item.label or None,
+                    "keras": item.keras,
+                    "answers": dict(item.answers),
+                }
+                for item in self.disagreements
             ],
         }
 
@@ -188,6 +232,15 @@ class ParityReport:
                     for letter in item.lost[:8]
                 )
                 lines += ["", f"Letters that {item.file} reads worse than Keras: {listing}."]
+        if self.advice:
+            lines += ["", "## Slower than float32", "", *(f"- {line}" for line in self.advice)]
+        if self.disagreements:
+            lines += [
+                "",
+                "## Images that an artifact reads otherwise than Keras",
+                "",
+                f"![{len(self.disagreements)} images]({SHEET})",
+            ]
         return "\n".join(lines) + "\n"
 
 
@@ -215,6 +268,7 @@ def measure(
     reference = source.scores(tensors)
     labels = images.labels if images.labelled else reference.argmax(axis=1)
     measured = []
+    answers: dict[str, NDArray[np.int64]] = {}
     for kind, path, limits in artifacts:
         if not images.labelled:
             limits = replace(limits, max_drop=100.0)
@@ -223,6 +277,7 @@ def measure(
             classifier = Classifier(open_artifact(path))
             classifier.engine.run(tensors[:1])
         scores = np.concatenate([classifier.scores([image]) for image in images.images])
+        answers[kind.name] = scores.argmax(axis=1)
         latency = _latency(classifier, tensors)
         measured.append(
             _compare(source, kind, path, classifier, limits, labels, reference, scores, latency)
@@ -235,7 +290,37 @@ def measure(
         total=len(labels),
         artifacts=tuple(measured),
         labelled=images.labelled,
+        disagreements=_disagreements(source, images, reference.argmax(axis=1), answers),
     )
+
+
+def _disagreements(
+    source: KerasFile,
+    images: LabelledImages,
+    expected: NDArray[np.int64],
+    answers: Mapping[str, NDArray[np.int64]],
+) -> tuple[Disagreement, ...]:
+    texts = source.spec.texts
+    found = []
+    for number, image in enumerate(images.images):
+        others = {
+            kind: texts[int(rows[number])]
+            for kind, rows in answers.items()
+            if rows[number] != expected[number]
+        }
+        if others:
+            label = int(images.labels[number])
+            found.append(
+                Disagreement(
+                    number=number,
+                    sha256=hashlib.sha256(image).hexdigest(),
+                    image=image,
+                    label=texts[label] if label >= 0 else "",
+                    keras=texts[int(expected[number])],
+                    answers=others,
+                )
+            )
+    return tuple(found)
 
 
 def _compare(

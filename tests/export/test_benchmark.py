@@ -14,7 +14,8 @@ import pytest
 
 from hcr_export import benchmark as module
 from hcr_export import tesseract
-from hcr_export.benchmark import Benchmark, advice, run_benchmark
+from hcr_export.advice import advice
+from hcr_export.benchmark import Benchmark, run_benchmark
 from hcr_export.benchmark_report import draw, to_markdown
 from hcr_export.parity import LabelledImages
 from hcr_runtime import EngineError, Label, ModelSpec, preprocess
@@ -55,7 +56,7 @@ def test_ratios_are_against_float32_of_the_same_format(measured: Benchmark) -> N
     ("medians", "slower"),
     [
         ({"float32.onnx": 100.0, "int8.onnx": 60.0}, []),
-        ({"float32.onnx": 100.0, "int8.onnx": 103.0}, []),  # noise
+        ({"float32.onnx": 100.0, "int8.onnx": 108.0}, []),  # noise
         ({"float32.onnx": 100.0, "int8.onnx": 120.0}, ["int8.onnx"]),
         ({"float32.tflite": 50.0, "float16.tflite": 70.0, "int8.onnx": 90.0}, ["float16.tflite"]),
         ({"float32.onnx": 100.0, "keras": 9000.0, "tesseract": 90000.0}, []),
