@@ -59,10 +59,17 @@ class Window:
     def command(self, milliseconds: int = 1) -> Command:
         """Wait for a key, and say what it asks for; a window that was closed asks to quit."""
         key = cv2.waitKey(max(1, milliseconds)) & 0xFF
-        if self._shown and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._shown and not _is_open():
             return "quit"
         return KEYS.get(key, "")
 
     def close(self) -> None:
         """Close it."""
         cv2.destroyAllWindows()
+
+
+def _is_open() -> bool:
+    try:
+        return bool(cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1)
+    except cv2.error:  # Qt knows nothing more of a window that was the last
+        return False

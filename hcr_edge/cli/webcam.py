@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import cv2
 import typer
 
+from hcr_edge.cli import interrupt
 from hcr_edge.cli.console import answer_line, err, say
 from hcr_edge.cli.device import DEFAULT_MODEL, Model
 from hcr_edge.cli.outputs import write_whole
@@ -97,11 +98,12 @@ def webcam(
             stack.callback(session.page.close)
             err.print(f"serving on {session.page.url}", markup=False)
         session.as_json, session.text = as_json, text
-        try:
-            session.run()
-        except KeyboardInterrupt:
-            err.print("stopped")
-        session.finish()
+        # An interrupt between two frames loses no event.
+        with interrupt.deferred() as stopping:
+            session.run(stopping)
+            session.finish()
+            if stopping():
+                err.print("stopped")
 
 
 class Session:
@@ -129,10 +131,12 @@ class Session:
         self.paused = False
         self._last: Frame | None = None
 
-    def run(self) -> None:
+    def run(self, stopping: Callable[[], bool]) -> None:
         """Watch until the source ends or the user does."""
         begin = time.monotonic()
         for frame in self._frames():
+            if stopping():
+                break
             if frame is not None and not self.paused:
                 self._see(frame)
             elif self.live is not None and self._last is not None:
@@ -145,7 +149,7 @@ class Session:
                 break
             while self.paused and self.live is None:
                 paused_at = time.monotonic()
-                if not self._obey(TICK):
+                if stopping() or not self._obey(TICK):
                     return
                 begin += time.monotonic() - paused_at
 
