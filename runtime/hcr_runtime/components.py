@@ -35,9 +35,9 @@ DOT_REACH, MARK_REACH = 0.6, 0.3
 OVERLAP = 0.5
 # Strokes of one letter that lie over one another are at most so many strokes' widths apart.
 STROKE_GAP = 1.0
-# A component with so much of its ink in a second writing box runs through both; one so much
-# longer than the usual letter is several letters that touch.
-SHARED, TOUCHING_SIZE = 0.3, 2.3
+# A component with so much of its ink in a second writing box runs through both; one so much wider
+# than the usual letter is long is several letters that touch.
+SHARED, TOUCHING_WIDTH = 0.3, 2.0
 # Where more of the letters than this leave their boxes, these are no writing boxes.
 MOST_LEAVING = 0.2
 # The usual letter's longer side in its writing box, as people write, and the longest's.
@@ -242,7 +242,7 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
                 tuple(parts.tolist()),
                 *(left, top, right, bottom),
                 max(usual / BOX_SHARE, long / MAX_SHARE),
-                len(numbers) > 4 and long > TOUCHING_SIZE * usual,
+                len(numbers) > 4 and right - left > TOUCHING_WIDTH * usual,
                 ((left + right) / 2, (top + bottom) / 2),
             )
         )
