@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= build/arabic-letters
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench parity-arm64 parity-web lock clean
 
 demo: $(READY)
 	$(BIN)/hcr-edge export arabic-letters --out $(OUT) --overwrite
@@ -22,6 +22,19 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,rounds -s
+
+# The demo's bundle on arm64 engines, emulated; and on onnxruntime-web under Node (npm).
+parity-arm64: $(READY)
+	PYTHON=$(BIN)/python tools/arm64_root.sh build/arm64
+	test -d $(OUT) || $(MAKE) demo
+	$(BIN)/hcr-edge matrix $(OUT) --arm64-root build/arm64 --limit 280 --engine litert \
+	  --engine onnxruntime --engine litert-arm64 --engine onnxruntime-arm64
+
+parity-web: $(READY)
+	npm install --silent --prefix build/web onnxruntime-web
+	test -d $(OUT) || $(MAKE) demo
+	NODE_PATH=build/web/node_modules $(BIN)/hcr-edge matrix $(OUT) --engine onnxruntime \
+	  --engine onnxruntime-web
 
 # Trains again what ships, and puts it in place; what was interrupted goes on.
 TRAINED := arabic-letters-teacher arabic-letters arabic-letters-nano persian-digits \

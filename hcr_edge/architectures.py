@@ -44,13 +44,20 @@ def _ahcd_baseline(shape: Shape, classes: int) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
 
 
-def _ahcd_bn(shape: Shape, classes: int) -> keras.Model:
-    image = x = keras.Input(shape, name="image")
-    for filters in (32, 64, 128):
-        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = keras.layers.BatchNormalization()(x)
-        x = keras.layers.MaxPooling2D(2)(x)
-    return _dense_head(image, x, 256, 0.5, classes)
+def _conv_stack(dropout: float) -> Builder:
+    """Three convolutions, each normalised and pooled, then dropped out by `dropout` if any."""
+
+    def build(shape: Shape, classes: int) -> keras.Model:
+        image = x = keras.Input(shape, name="image")
+        for filters in (32, 64, 128):
+            x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.MaxPooling2D(2)(x)
+            if dropout:
+                x = keras.layers.Dropout(dropout)(x)
+        return _dense_head(image, x, 256, 0.5, classes)
+
+    return build
 
 
 def _custom_cnn(shape: Shape, classes: int) -> keras.Model:
@@ -88,16 +95,6 @@ def _lenet5(shape: Shape, classes: int) -> keras.Model:
     x = keras.layers.Dense(120, activation="tanh")(x)
     x = keras.layers.Dense(84, activation="tanh")(x)
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
-
-
-def _emnist_cnn(shape: Shape, classes: int) -> keras.Model:
-    image = x = keras.Input(shape, name="image")
-    for filters in (32, 64, 128):
-        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = keras.layers.BatchNormalization()(x)
-        x = keras.layers.MaxPooling2D(2)(x)
-        x = keras.layers.Dropout(0.25)(x)
-    return _dense_head(image, x, 256, 0.5, classes)
 
 
 def _dense_head(
@@ -206,7 +203,10 @@ ARCHITECTURES = {
             _ahcd_baseline,
         ),
         Architecture(
-            "ahcd-bn", "softmax", "3 convolutions, each normalised and pooled, dense 256", _ahcd_bn
+            "ahcd-bn",
+            "softmax",
+            "3 convolutions, each normalised and pooled, dense 256",
+            _conv_stack(0.0),
         ),
         Architecture(
             "custom-cnn", "softmax", "3 blocks of 2 normalised convolutions, dense 256", _custom_cnn
@@ -215,7 +215,10 @@ ARCHITECTURES = {
         Architecture("transfer", "logits", "a trained body under a new head", _transfer),
         Architecture("lenet5", "softmax", "LeCun, Bottou, Bengio, Haffner 1998", _lenet5),
         Architecture(
-            "emnist-cnn", "softmax", "3 convolutions, normalised, pooled, dropout", _emnist_cnn
+            "emnist-cnn",
+            "softmax",
+            "3 convolutions, normalised, pooled, dropout",
+            _conv_stack(0.25),
         ),
         Architecture(
             "edge-nano",

@@ -14,7 +14,7 @@ from hcr_edge.checkpoints import model_file
 from hcr_edge.datasets import Dataset, match_labels
 from hcr_edge.rejection import Refusal, false_acceptance, measure_refusal
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import Classifier, ImageError, Label, ModelSpec, preprocess
+from hcr_runtime import Classifier, ImageError, Label, ModelSpec, accepts, preprocess
 from hcr_runtime.image import ImageLike
 
 Scorer = Callable[[Sequence[ImageLike]], NDArray[np.float32]]
@@ -124,10 +124,8 @@ class OpenModel:
     scores: Scorer
 
     def accepts(self, images: Sequence[ImageLike]) -> NDArray[np.bool_]:
-        """Tell which images are answered: they are not blank, and the model is sure enough."""
-        blank = [np.ptp(preprocess(image, self.spec)) == 0 for image in images]
-        sure = self.scores(images).max(axis=1) >= self.spec.rejection.min_confidence
-        return np.asarray(sure & ~np.array(blank, bool))
+        """Tell which images are answered, as on a device."""
+        return accepts(images, self.scores(images), self.spec)
 
 
 def open_model(model: Path | str) -> OpenModel:

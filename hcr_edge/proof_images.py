@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from hcr_edge.datasets import Dataset, load_dataset, match_labels
+import numpy as np
+
+from hcr_edge.datasets import Dataset, load_dataset, load_samples, match_labels
+from hcr_edge.datasets.naming import at_home
+from hcr_edge.datasets.tree import is_image
+from hcr_edge.drawn_images import draw_images
+from hcr_edge.errors import DataError
 from hcr_edge.labels import (
     ARABIC_LETTERS,
     DIGITS,
@@ -14,10 +21,22 @@ from hcr_edge.labels import (
 )
 from hcr_export.bundle import CalibrationImages
 from hcr_export.parity import LabelledImages
-from hcr_runtime import ModelSpec
+from hcr_runtime import ImageError, ModelSpec
+from hcr_runtime.image import to_gray
+
+log = logging.getLogger(__name__)
 
 # Images that calibrate int8, drawn evenly from the letters: more change nothing measurable.
 CALIBRATION_IMAGES = 560
+# Images on which quantization recipes are tried: one of a thousand is a tenth of a point.
+TUNING_IMAGES = 2000
+MIN_TUNING_IMAGES = 200
+
+# In place of a data set's name: images drawn from a font, of whatever the model's classes are.
+DRAWN = "drawn"
+DRAWN_IMAGES = 560
+GOLDEN_IMAGES = 28
+_SEEDS = {"calibration": 1, "parity": 2, "golden": 3, "tuning": 4}
 
 # By script, the published set whose images prove a model; the project drew Arabic letters alone.
 STANDARDS = {
@@ -40,31 +59,84 @@ def can_draw(spec: ModelSpec) -> bool:
     return not set(spec.texts).isdisjoint(label.text for label in ARABIC_LETTERS)
 
 
-def calibration_images(name: str, data_dir: Path | None, spec: ModelSpec) -> CalibrationImages:
-    """Read the images of data set `name` that calibrate a model, evenly from its classes.
+def calibration_images(
+    name: str, data_dir: Path | None, spec: ModelSpec, skip_damaged: bool = False
+) -> CalibrationImages:
+    """Read the images that calibrate a model, evenly from its classes.
+
+    Args:
+        name: A data set, `DRAWN`, or ``folder:PATH`` of images without class folders.
+        data_dir: Where published data sets lie.
+        spec: The model's description.
+        skip_damaged: Leave damaged images out instead of refusing them.
 
     Raises:
-        DataError: The data set is missing, or has none of the model's classes.
+        DataError: The data set is missing, damaged, or has none of the model's classes.
     """
+    if name == DRAWN:
+        drawn = draw_images(spec, DRAWN_IMAGES, _SEEDS["calibration"])
+        return CalibrationImages(f"synthetic: {drawn.description}", drawn.images)
+    data = _load(name, _learning_split(name), data_dir, spec).limit(CALIBRATION_IMAGES)
+    data = _whole(data, skip_damaged)
+    synthetic = "synthetic: " if data.name == "samples" else ""
+    images = [data.encoded(i) for i in range(len(data))]
+    return CalibrationImages(synthetic + _describe(data), images)
+
+
+def tuning_images(
+    name: str, data_dir: Path | None, spec: ModelSpec, calibration: CalibrationImages
+) -> LabelledImages:
+    """Read images on which quantization recipes are tried: of the same part as `calibration`.
+
+    Neither those that calibrate are among them, nor those on which parity is measured.
+
+    Raises:
+        DataError: The data set is missing, damaged, or has too few images.
+    """
+    if name == DRAWN:
+        return draw_images(spec, DRAWN_IMAGES, _SEEDS["tuning"])
+    data = _load(name, _learning_split(name), data_dir, spec)
+    data = data.limit(CALIBRATION_IMAGES + TUNING_IMAGES)
+    used = set(calibration.images)
+    kept = [i for i in range(len(data)) if data.encoded(i) not in used]
+    if len(kept) < MIN_TUNING_IMAGES:
+        raise DataError(
+            f"{name} has {len(kept)} images beside those that calibrate",
+            allowed=f"{MIN_TUNING_IMAGES} or more, to choose a quantization on",
+            hint="give --calibration a larger set",
+        )
+    return LabelledImages(
+        description=f"{len(kept)} images of {data.title}, {data.split}",
+        images=[data.encoded(i) for i in kept],
+        labels=data.labels[kept],
+    )
+
+
+def _learning_split(name: str) -> str | None:
+    """The part of a data set that a model may learn from."""
     own = name.startswith(("folder:", "csv:", "npz:"))
-    split = "calibration" if name == "samples" else None if own else "train"
-    data = _load(name, split, data_dir, spec).limit(CALIBRATION_IMAGES)
-    data.blame(range(len(data)))
-    return CalibrationImages(_describe(data), [data.encoded(i) for i in range(len(data))])
+    return "calibration" if name == "samples" else None if own else "train"
 
 
 def parity_images(
-    name: str, split: str | None, data_dir: Path | None, spec: ModelSpec, limit: int | None = None
+    name: str,
+    split: str | None,
+    data_dir: Path | None,
+    spec: ModelSpec,
+    limit: int | None = None,
+    skip_damaged: bool = False,
 ) -> LabelledImages:
-    """Read the images of data set `name` on which parity is measured; at most `limit`.
+    """Read the images on which parity is measured; at most `limit`. See `calibration_images`.
 
     Raises:
-        DataError: The data set is missing, or has none of the model's classes.
+        DataError: The data set is missing, damaged, or has none of the model's classes.
     """
+    if name == DRAWN:
+        return draw_images(spec, min(limit or DRAWN_IMAGES, DRAWN_IMAGES), _SEEDS["parity"])
     data = _load(name, split, data_dir, spec)
     if limit is not None:
         data = data.limit(limit)
-    data.blame(range(len(data)))
+    data = _whole(data, skip_damaged)
     return LabelledImages(
         description=_describe(data),
         images=[data.encoded(i) for i in range(len(data))],
@@ -74,9 +146,58 @@ def parity_images(
     )
 
 
+def golden_images(spec: ModelSpec) -> list[bytes]:
+    """Return the images of the golden vectors: the project's own, which may be given to others."""
+    if can_draw(spec):
+        samples = load_samples("test").limit(GOLDEN_IMAGES)
+        return [samples.encoded(i) for i in range(len(samples))]
+    return list(draw_images(spec, GOLDEN_IMAGES, _SEEDS["golden"]).images)
+
+
 def _load(name: str, split: str | None, data_dir: Path | None, spec: ModelSpec) -> Dataset:
+    if (paths := _loose_images(name)) and not split:
+        # No class folders: the labels are not known.
+        labels = np.full(len(paths), -1, np.int64)
+        return Dataset(name, "all", paths, labels, spec.labels, licence="the user's own")
     data = load_dataset(name, split, data_dir=data_dir, label_set=spec.labels)
     return match_labels(data, spec)
+
+
+def _loose_images(name: str) -> list[Path]:
+    """The image files of ``folder:PATH`` where they lie in it without class folders."""
+    root = at_home(Path(name.removeprefix("folder:")))
+    if not name.startswith("folder:") or not root.is_dir():
+        return []
+    items = sorted(item for item in root.iterdir() if not item.name.startswith("."))
+    if any(item.is_dir() for item in items):
+        return []
+    return [item for item in items if is_image(item.name)]
+
+
+def _whole(data: Dataset, skip_damaged: bool) -> Dataset:
+    """Return a data set whose images can all be read: refuse the others, or leave them out.
+
+    Raises:
+        DataError: It names the damaged images.
+    """
+    damaged: dict[int, str] = {}
+    for index in range(len(data)):
+        try:
+            to_gray(data.encoded(index))
+        except ImageError as error:
+            damaged[index] = f"{data.where(index)} ({error.message})"
+    if not damaged:
+        return data
+    keep = np.ones(len(data), bool)
+    keep[list(damaged)] = False
+    listing = ", ".join(list(damaged.values())[:5]) + (" and others" if len(damaged) > 5 else "")
+    if not skip_damaged or not keep.any():
+        raise DataError(
+            f"{len(damaged)} of {len(data)} images are damaged: {listing}",
+            hint="mend or remove them, or leave them out with --skip-damaged",
+        )
+    log.warning("%d of %d images are damaged and left out: %s", len(damaged), len(data), listing)
+    return data.select(keep, data.split)
 
 
 def _describe(data: Dataset) -> str:

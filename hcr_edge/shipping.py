@@ -23,6 +23,7 @@ from hcr_edge.recipe import FOLDS, load_recipe
 from hcr_export.artifacts import choose
 from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import load_keras, save_keras
+from hcr_export.plan import plan
 from hcr_runtime import HcrError, ModelSpec
 
 
@@ -50,7 +51,7 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
         save_keras(trained.model, trained.spec, teacher)  # without its optimizer
         return [teacher]
     golden = load_samples("test").limit(len(trained.spec.labels))
-    kind = choose(["int8.onnx"])
+    order = plan(choose(["int8.onnx"]))
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
         source_file = Path(folder) / f"{name}.keras"
         save_keras(trained.model, _with_crossval(trained.spec, crossval), source_file)
@@ -59,7 +60,7 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
         report = export_bundle(
             source,
             bundle,
-            kinds=kind,
+            plan=order,
             calibration=calibration_images(dataset, None, source.spec),
             images=parity_images(dataset, "test", None, source.spec),
             golden=[golden.encoded(i) for i in range(len(golden))],
@@ -68,7 +69,7 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
             raise RecipeError(f"{name}: the int8 model fails parity\n{report.to_markdown()}")
         checkpoint = checkpoints / source_file.name
         model = Path(hcr_runtime.models.__file__).parent / f"{name}.onnx"
-        pairs = ((source_file, checkpoint), (bundle / kind[0].file_name(name), model))
+        pairs = ((source_file, checkpoint), (bundle / order.kinds[0].file_name(name), model))
         partial = [target.with_name(f".{target.name}.partial") for _, target in pairs]
         # Both are written before either replaces what shipped before.
         for (made, _), beside in zip(pairs, partial, strict=True):

@@ -6,8 +6,6 @@ What the run folder holds is in `run_folder.py`.
 from __future__ import annotations
 
 import logging
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,10 +18,12 @@ from hcr_edge import report
 from hcr_edge.architectures import application_body, body_of, find_architecture, transfer
 from hcr_edge.batches import InkBatches
 from hcr_edge.checkpoints import find_checkpoint
-from hcr_edge.datasets import Dataset, hold_out_writers, load_dataset, parse_spec, renumber
+from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
+from hcr_edge.findings import commonest_mistakes, describe_recipe, result_of, with_findings
 from hcr_edge.outliers import TRAINED, draw_outliers
-from hcr_edge.recipe import FOLDS, Recipe
+from hcr_edge.protocol import protocol_of, split_dataset
+from hcr_edge.recipe import Recipe
 from hcr_edge.rejection import (
     OUTLIERS,
     STRICTEST,
@@ -36,8 +36,15 @@ from hcr_edge.versions import library_versions
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_file import load_keras, save_keras
-from hcr_export.statistics import wilson_interval
-from hcr_runtime import ModelSpec, Provenance, RejectionSpec, preprocess, probabilities
+from hcr_runtime import (
+    ModelSpec,
+    Provenance,
+    RejectionSpec,
+    accepts,
+    preprocess,
+    probabilities,
+)
+from hcr_runtime.image import ImageLike
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +98,7 @@ def train(
         labels=training.label_set,
         output=architecture.output,
         provenance=Provenance(
-            training_data=f"{training.title}, {_protocol(recipe, training)} split,"
+            training_data=f"{training.title}, {protocol_of(recipe, training)} split,"
             f" {len(training)} images",
             data_licence=training.licence,
             architecture=recipe.arch,
@@ -114,12 +121,14 @@ def train(
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
     least = spec.rejection.min_confidence
-    result = _result(recipe, state, test, test_scores)
+    result = result_of(recipe, state, test, test_scores)
     result["parameters"] = best.count_params()
     result["published"] = recipe.published
     result["min_confidence"] = least
     result["temperature"] = spec.temperature
-    result["false_acceptance"] = false_acceptance(lambda images: _accepts(best, images, spec))
+    result["false_acceptance"] = false_acceptance(
+        lambda images: accepts(images, scores(best, _inputs(images, spec), spec), spec)
+    )
     result["validation"] = {
         "dataset": validation.title,
         "accuracy": state.best_accuracy,
@@ -128,62 +137,19 @@ def train(
     }
     result["test"] |= asdict(measure_refusal(test_scores, test.labels, least))
     report.write_reports(out, test.label_set, test.labels, test_scores.argmax(axis=1))
-    mistakes = _mistakes(test, test_scores.argmax(axis=1))
-    save_keras(best, _with_findings(spec, result, mistakes), out / "model.keras")
+    mistakes = commonest_mistakes(test, test_scores.argmax(axis=1))
+    save_keras(best, with_findings(spec, result, mistakes), out / "model.keras")
     folder.finish(result)
     return result
 
 
-def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Dataset, Dataset]:
-    """Return the training, validation and test parts.
-
-    Validation takes every `validation_share`-th writer of the training part.
-
-    Raises:
-        DataError: The data set, or its test part, is missing or damaged.
-    """
-    if recipe.test_dataset is not None:
-        training = load_dataset(recipe.dataset, "all", data_dir=data_dir)
-        test = _of_another_source(recipe, training, data_dir)
-    elif recipe.protocol == "official":
-        training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
-        # One's own test folders may lack a class that the training folders have.
-        test = load_dataset(recipe.dataset, "test", data_dir=data_dir, label_set=training.label_set)
-    else:
-        everything = load_dataset(recipe.dataset, "all", data_dir=data_dir)
-        held_out = hold_out_writers(everything, FOLDS, recipe.fold)
-        training = everything.select(~held_out, "train")
-        test = everything.select(held_out, f"writers of fold {recipe.fold}")
-    validating = hold_out_writers(training, recipe.validation_share, fold=1)
-    validation = training.select(validating, "validation")
-    training = training.select(~validating, "train")
-    if recipe.limit is not None:
-        training = training.limit(recipe.limit, recipe.seed)
-    return training, validation, test
-
-
-def _of_another_source(recipe: Recipe, training: Dataset, data_dir: Path | None) -> Dataset:
-    """Read all of the recipe's `test_dataset`, numbered as the training's classes are."""
-    other = str(recipe.test_dataset)
-    # Sets of one family, as emnist-letters and emnist-balanced, share images or writers.
-    families = [
-        {name if ":/" in name else re.split("[-:]", name)[0] for name in parse_spec(spec)[0]}
-        for spec in (recipe.dataset, other)
-    ]
-    if shared := families[0] & families[1]:
-        raise RecipeError(
-            f"recipe: both dataset and test_dataset hold {', '.join(sorted(shared))}",
-            allowed="a test of another source",
-        )
-    test = load_dataset(other, "all", data_dir=data_dir, label_set=training.label_set)
-    place = {label.text: i for i, label in enumerate(training.label_set)}
-    table = np.array([place.get(label.text, -1) for label in test.label_set], np.int64)
-    return renumber(test, table, training.label_set, recipe.dataset)
-
-
 def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:
     """Preprocess all images of a data set: float32 (N, height, width, channels)."""
-    return np.stack([preprocess(image, spec) for image in data.images])
+    return _inputs(data.images, spec)
+
+
+def _inputs(images: Sequence[ImageLike], spec: ModelSpec) -> NDArray[np.float32]:
+    return np.stack([preprocess(image, spec) for image in images])
 
 
 def scores(model: Any, inputs: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
@@ -410,7 +376,7 @@ def _fit_rejection(
 ) -> RejectionSpec:
     """Fit the threshold on validation images, and on drawings where training saw such."""
     drawn = draw_outliers(TRAINED, OUTLIERS, seed=0) if recipe.outliers else []
-    shown = np.stack([preprocess(image, spec) for image in drawn]) if drawn else inputs[:0]
+    shown = _inputs(drawn, spec) if drawn else inputs[:0]
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
@@ -418,87 +384,3 @@ def _fit_rejection(
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return RejectionSpec(least)
-
-
-def _accepts(model: Any, images: Sequence[NDArray[np.uint8]], spec: ModelSpec) -> NDArray[np.bool_]:
-    """Tell which images are answered: they are not blank, and the model is sure enough."""
-    inputs = np.stack([preprocess(image, spec) for image in images])
-    sure = scores(model, inputs, spec).max(axis=1) >= spec.rejection.min_confidence
-    return np.asarray(sure & (np.ptp(inputs, axis=(1, 2, 3)) > 0))
-
-
-def _result(
-    recipe: Recipe, state: State, test: Dataset, test_scores: NDArray[np.float32]
-) -> dict[str, Any]:
-    right = test_scores.argmax(axis=1) == test.labels
-    correct = int(right.sum())
-    return {
-        "name": recipe.name,
-        "arch": recipe.arch,
-        "dataset": test.title,
-        "protocol": _protocol(recipe, test),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        "test": {
-            "split": test.split,
-            "accuracy": correct / len(test),
-            "correct": correct,
-            "total": len(test),
-            "interval": list(wilson_interval(correct, len(test))),
-            "origins": {
-                name: {
-                    "accuracy": float(right[test.origin == i].mean()),
-                    "total": int((test.origin == i).sum()),
-                }
-                for i, name in enumerate(test.origins)
-                if test.origin is not None and (test.origin == i).any()
-            },
-        },
-    }
-
-
-def describe_recipe(recipe: Recipe) -> str:
-    """How a model came about, for its card: whoever taught it passed on its own data."""
-    parts = [recipe.name, f"at most {recipe.epochs} epochs", f"seed {recipe.seed}"]
-    if recipe.source is not None:
-        parts.append(f"body of {recipe.source}")
-    if recipe.teachers:
-        parts.append(f"taught by {' and '.join(recipe.teachers)}")
-    return ", ".join(parts)
-
-
-def _protocol(recipe: Recipe, data: Dataset) -> str:
-    """Whose split it is: not every set has an official one."""
-    if recipe.test_dataset is not None:
-        return "another source"
-    if recipe.protocol != "official":
-        return recipe.protocol
-    return "official" if data.split_rule == "published" else data.split_rule
-
-
-def _with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> ModelSpec:
-    """Put what was measured into the description: it travels with the model."""
-    test, dataset, validation = result["test"], result["dataset"], result["validation"]
-    name = f"{dataset} {test['split']} ({result['protocol']} split)"
-    figures = {
-        f"{validation['dataset']} validation (chose the epoch)": validation["accuracy"],
-        name: test["accuracy"],
-    }
-    if len(test["origins"]) > 1:
-        for origin, part in test["origins"].items():
-            figures[f"of which {origin}"] = part["accuracy"]
-    for part, shares in (("validation", validation), ("test", test)):
-        figures[f"{part}: sure enough to be answered"] = shares["accepted"]
-        figures[f"{part}: wrong among those"] = shares["error"]
-        figures[f"{part}: calibration error"] = shares["calibration_error"]
-    unseen = [share for kind, share in result["false_acceptance"].items() if kind not in TRAINED]
-    figures["drawings of kinds that training did not see, answered"] = float(np.mean(unseen))
-    return replace(spec, provenance=replace(spec.provenance, figures=figures, confusions=mistakes))
-
-
-def _mistakes(test: Dataset, predicted: NDArray[np.int64], most: int = 8) -> str:
-    """The commonest, as ``ز→ر 8, ض→ص 5``."""
-    texts = [label.text for label in test.label_set]
-    wrong = predicted != test.labels
-    pairs = Counter(zip(test.labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))
-    return ", ".join(f"{texts[t]}→{texts[p]} {n}" for (t, p), n in pairs.most_common(most))

@@ -18,6 +18,9 @@ with quiet():
     import tensorflow as tf
     import tf2onnx
 
+    # Teaches the converter.
+    from hcr_export import onnx_ops  # noqa: F401
+
 tf.get_logger().setLevel("ERROR")
 # The converter warns that frozen constants are an old path; the other one cannot be calibrated.
 logging.getLogger("absl").setLevel(logging.ERROR)

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,21 +16,31 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import onnxslim
 
-from hcr_export import onnx as onnx_format
-from hcr_export import tflite
+from hcr_export import conversion
 from hcr_export._keras import keras
 from hcr_export._tensorflow import tf, tf2onnx
 from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
-from hcr_export.keras_file import KerasFile, append_spec, file_sha256, load_keras
+from hcr_export.conversion import Conversion, Facts
+from hcr_export.keras_file import KerasFile, file_sha256, load_keras
 from hcr_export.model_card import model_card
 from hcr_export.parity import LabelledImages, ParityReport, measure
+from hcr_export.plan import Plan, Planned
+from hcr_export.plan import plan as make_plan
 from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
+from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
 
 MANIFEST_VERSION = 1
-# The one role whose files are written again after the export.
+# The roles whose files hold measured times, and are written again after the export: the manifest
+# has no checksums of them, so that the same input gives the same bundle but for them.
 PARITY_REPORT = "parity report"
+REPORT = "report"
+MEASURED = (PARITY_REPORT, REPORT)
+RECIPE_FILE = "quantization.yaml"
+# What the manifest says of every other file.
+_ENTRY = ("file", "role", "sha256")
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +68,7 @@ def export_bundle(
     source: KerasFile,
     out: Path,
     *,
-    kinds: Sequence[Kind] = KINDS,
+    plan: Plan | None = None,
     calibration: CalibrationImages,
     images: LabelledImages,
     golden: Sequence[bytes],
@@ -73,7 +83,7 @@ def export_bundle(
     Args:
         source: The Keras classifier.
         out: The folder to make.
-        kinds: Which artifacts.
+        plan: Which artifacts, and how; the usual ones if None.
         calibration: For the integer ones.
         images: What parity is measured on.
         golden: The bytes of PNG files for the golden vectors.
@@ -89,20 +99,18 @@ def export_bundle(
         keras_file = folder / f"{name}.keras"
         shutil.copyfile(source.path, keras_file)
         tensors = np.stack([preprocess(image, source.spec) for image in calibration.images])
-        for kind in kinds:
-            progress(f"converting to {kind.name}")
-            spec = _artifact_spec(source, kind, calibration)
-            path = folder / kind.file_name(name)
-            try:
-                _convert(source, kind, tensors, spec, path)
-            except HcrError:
-                raise
-            except Exception as error:  # converters raise whatever their native code does
-                raise BundleError(f"{kind.name} cannot be made: {_first_line(error)}") from error
-        plan = _measurable(folder, name, kinds, limits)
-        report = measure(source, plan, images, lambda what: progress(f"measuring {what}"))
+        plan = plan or make_plan()
+        job = Conversion(source, tensors)
+        facts: dict[str, Facts] = {}
+        for item in plan.artifacts:
+            progress(f"converting to {item.kind.name}")
+            spec = _artifact_spec(source, item, calibration)
+            path = folder / item.kind.file_name(name)
+            facts[path.name] = _convert(job, item, spec, path)
+        measurable = _measurable(folder, name, plan.kinds, limits)
+        report = measure(source, measurable, images, lambda what: progress(f"measuring {what}"))
         progress("writing the golden vectors")
-        paths = {path.name: path for _, path, _ in plan}
+        paths = {path.name: path for _, path, _ in measurable if path.suffix in SUFFIXES}
         write_golden(folder / "golden", source.spec, golden, paths)
         (folder / "labels.txt").write_text(
             "".join(f"{text}\n" for text in source.spec.texts), encoding="utf-8"
@@ -111,7 +119,9 @@ def export_bundle(
             model_card(source.spec, report, calibration.description), encoding="utf-8"
         )
         write_report(folder, report)
-        _write_manifest(folder, source.spec, kinds)
+        text = plan.recipe.to_yaml(plan.remarks)
+        (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
+        _write_manifest(folder, source.spec, plan, facts)
     return report
 
 
@@ -120,32 +130,39 @@ def verify_bundle(
     images: LabelledImages,
     *,
     limits: Limits | None = None,
+    allow_unsafe: bool = False,
     progress: Progress = lambda _: None,
 ) -> ParityReport:
     """Measure a bundle's artifacts again and rewrite its ``parity.json`` and ``parity.md``.
 
     A report on synthetic images does not replace one on real images.
 
+    Args:
+        bundle: The folder.
+        images: What parity is measured on.
+        limits: As for `export_bundle`.
+        allow_unsafe: Execute code that the Keras source carries.
+        progress: Is told what is being done.
+
     Raises:
         BundleError: `bundle` is no bundle, a file in it is missing or altered, or the reports
             cannot be written.
     """
     manifest = read_manifest(bundle)
-    _check_files(bundle, manifest)
+    check_files(bundle, manifest)
     known = {kind.name: kind for kind in KINDS}
     roles = {item["file"]: item for item in manifest["files"]}
     kinds = [known[item["kind"]] for item in roles.values() if item["role"] == "artifact"]
     source_name = next(name for name, item in roles.items() if item["role"] == "keras source")
     progress("loading Keras")
-    source = load_keras(bundle / source_name)
-    plan = _measurable(bundle, manifest["model"], kinds, limits)
-    report = measure(source, plan, images, lambda what: progress(f"measuring {what}"))
+    source = load_keras(bundle / source_name, allow_unsafe)
+    measurable = _measurable(bundle, manifest["model"], kinds, limits)
+    report = measure(source, measurable, images, lambda what: progress(f"measuring {what}"))
     if report.synthetic and _has_real_report(bundle):
         log.warning("the bundle keeps its report on real images; this one is not written into it")
         return report
     try:
         write_report(bundle, report)
-        _refresh_manifest(bundle, manifest)
     except OSError as error:
         raise BundleError(f"cannot write into {bundle}: {error.strerror or error}") from error
     return report
@@ -178,7 +195,8 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     known = {kind.name for kind in KINDS}
     for item in manifest["files"]:
         fields = item if isinstance(item, dict) else {}
-        texts = [fields.get(name) for name in ("file", "role", "sha256")]
+        needed = ("file", "role") if fields.get("role") in MEASURED else _ENTRY
+        texts = [fields.get(name) for name in needed]
         if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
             raise damaged
         if fields["role"] == "artifact" and fields.get("kind") not in known:
@@ -266,36 +284,40 @@ def _remove_empty(made: list[Path]) -> None:
             return
 
 
-def _convert(
-    source: KerasFile, kind: Kind, tensors: np.ndarray, spec: ModelSpec, path: Path
-) -> None:
-    if kind.format == "tflite":
-        path.write_bytes(tflite.convert(source, kind.quantization, tensors))
-        append_spec(path, spec)
-        return
-    model = onnx_format.convert(source)
-    if kind.quantization == "int8":
-        model = onnx_format.quantize(model, tensors)
-    onnx_format.save(model, spec, path)
+def _convert(job: Conversion, planned: Planned, spec: ModelSpec, path: Path) -> Facts:
+    try:
+        return conversion.write(job, planned, spec, path)
+    except HcrError:
+        raise
+    except Exception as error:  # converters raise whatever their native code does
+        raise BundleError(f"{planned.kind.name} cannot be made: {_first_line(error)}") from error
 
 
-def _artifact_spec(source: KerasFile, kind: Kind, calibration: CalibrationImages) -> ModelSpec:
-    modules = {"keras": keras, "tensorflow": tf, "tf2onnx": tf2onnx, "onnx": onnx}
+def _artifact_spec(
+    source: KerasFile, planned: Planned, calibration: CalibrationImages
+) -> ModelSpec:
+    modules = {
+        "keras": keras,
+        "tensorflow": tf,
+        "tf2onnx": tf2onnx,
+        "onnx": onnx,
+        "onnxslim": onnxslim,
+        "onnxruntime": onnxruntime,
+    }
     versions = {
         **source.spec.provenance.versions,
         **{name: str(module.__version__) for name, module in modules.items()},
-        "onnxruntime": onnxruntime.__version__,
         "hcr-edge": __version__,
     }
     provenance = replace(
         source.spec.provenance,
         source_sha256=source.sha256,
         versions=versions,
-        min_engine=kind.min_engine,
-        quantization=f"{kind.quantization}: {kind.description}",
-        calibration=calibration.description if kind.quantization == "int8" else "",
+        quantization=f"{planned.kind.quantization}: {planned.description}",
+        calibration=calibration.description if planned.kind.calibrated else "",
     )
-    return replace(source.spec, provenance=provenance)
+    shape = planned.input_spec(source.spec.input)
+    return replace(source.spec, input=shape, provenance=provenance)
 
 
 def _measurable(
@@ -328,8 +350,9 @@ def _write_text(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> None:
-    by_file = {kind.file_name(spec.name): kind for kind in kinds}
+def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, Facts]) -> None:
+    artifacts = {item.kind.file_name(spec.name): item for item in plan.artifacts}
+    parts = {part for item in plan.artifacts for part in item.kind.part_names(spec.name)}
     files = []
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
         name = path.relative_to(folder).as_posix()
@@ -337,42 +360,55 @@ def _write_manifest(folder: Path, spec: ModelSpec, kinds: Sequence[Kind]) -> Non
             continue
         entry: dict[str, Any] = {
             "file": name,
-            "role": _role(name, spec.name, by_file),
-            "bytes": path.stat().st_size,
-            "sha256": file_sha256(path),
+            "role": _role(name, spec.name, artifacts, parts),
         }
-        if name in by_file:
-            kind = by_file[name]
-            entry |= {
-                "kind": kind.name,
-                "engine": kind.engine,
-                "min_engine": kind.min_engine,
-                "quantization": kind.quantization,
-            }
+        if entry["role"] != PARITY_REPORT:
+            entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        if name in artifacts:
+            entry |= _artifact_entry(artifacts[name], spec.name) | facts[name]
+            entry["reason"] = plan.reasons.get(artifacts[name].kind.name, "")
         files.append(entry)
     manifest = {
         "schema_version": MANIFEST_VERSION,
         "model": spec.name,
         "hcr_edge": __version__,
+        "targets": list(plan.targets),
         "files": files,
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     _write_text(folder / "manifest.json", text)
 
 
-def _refresh_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Record the reports anew; every other entry stays as the export wrote it."""
-    for item in manifest["files"]:
-        if item["role"] == PARITY_REPORT:
-            path = folder / item["file"]
-            item |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+def record_reports(folder: Path, names: Sequence[str]) -> None:
+    """Record in a bundle's manifest the reports `names` that were written into it."""
+    manifest = read_manifest(folder)
+    known = {item["file"] for item in manifest["files"]}
+    manifest["files"] += [{"file": name, "role": REPORT} for name in names if name not in known]
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     _write_text(folder / "manifest.json", text)
 
 
-def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
+def _artifact_entry(planned: Planned, model: str) -> dict[str, Any]:
+    kind, border = planned.kind, planned.border
+    return {
+        "kind": kind.name,
+        "engine": kind.engine,
+        "quantization": kind.quantization,
+        "description": planned.description,
+        "input": {
+            "dtype": planned.integers if planned.full_integer else border.dtype,
+            "layout": border.layout,
+            "batch": border.batch,
+        },
+        "parts": list(kind.part_names(model)),
+    }
+
+
+def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str]) -> str:
     if name in artifacts:
         return "artifact"
+    if name in parts:
+        return "artifact part"
     if name.startswith("golden/"):
         return "golden vector"
     roles = {
@@ -381,15 +417,17 @@ def _role(name: str, model: str, artifacts: dict[str, Kind]) -> str:
         "MODEL_CARD.md": "model card",
         "parity.json": PARITY_REPORT,
         "parity.md": PARITY_REPORT,
+        RECIPE_FILE: "quantization recipe",
     }
     return roles.get(name, "other")
 
 
-def _check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
+    """Raise `BundleError` when a file that the export wrote is missing or altered."""
     wrong = []
     for item in manifest["files"]:
         path = bundle / item["file"]
-        if item["role"] == PARITY_REPORT:
+        if item["role"] in MEASURED:
             continue
         if not path.is_file():
             wrong.append(f"{item['file']} is missing")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# The layers of foreign models have to be known before a file that holds one is read.
+from hcr_export import keras_legacy, saved_model  # noqa: F401
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_runtime import ModelError, ModelSpec, SpecError, probabilities
@@ -45,8 +48,12 @@ class KerasFile:
         return probabilities(np.asarray(output, np.float32), self.spec)
 
 
-def load_keras(path: Path) -> KerasFile:
+def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
     """Load a ``.keras`` file with its description.
+
+    Args:
+        path: The file.
+        allow_unsafe: Execute code that it carries (Lambda layers).
 
     Raises:
         ModelError: The file is missing, damaged, or needs code that is not there.
@@ -57,7 +64,7 @@ def load_keras(path: Path) -> KerasFile:
     spec = read_zip_spec(path)
     try:
         with quiet():
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
         raise ModelError(f"{path.name} is damaged, or no Keras model ({reason})") from error
@@ -68,7 +75,20 @@ def load_keras(path: Path) -> KerasFile:
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != wanted:
         raise SpecError(f"{path.name} maps {shapes[0]} to {shapes[1]} classes", allowed=str(wanted))
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            # As tensors they would be captured from outside the graph that is converted.
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     return KerasFile(path, model, spec, file_sha256(path))
+
+
+def flat_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models in it, in order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat_layers(layer)
+        else:
+            yield layer
 
 
 def save_keras(model: Any, spec: ModelSpec, path: Path) -> None:

@@ -41,6 +41,8 @@ def model_card(spec: ModelSpec, report: ParityReport, calibration: str) -> str:
         lines += [f"| {what} | {value:.2%} |" for what, value in provenance.figures.items()]
         lines.append("")
     synthetic = " (drawn by a program: no measure of accuracy)" if report.synthetic else ""
+    if not report.labelled:
+        synthetic += " (without labels: accuracy is agreement with Keras)"
     lines += [
         f"Measured when this bundle was made, on {report.images}{synthetic}:",
         "",

@@ -2,118 +2,136 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
+import onnxslim
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnx import helper
 
 from hcr_export._quiet import quiet
 from hcr_export._tensorflow import tf2onnx
 from hcr_export.keras_file import KerasFile
+from hcr_export.onnx_order import put_in_order
+from hcr_export.plan import Border
 from hcr_export.tflite import inference_function
 from hcr_runtime import ModelSpec
 from hcr_runtime.carrier import SPEC_KEY
 
-# The newest that tf2onnx writes without complaint; every onnxruntime in use reads it.
-OPSET = 17
+# The oldest that can hold a scale for each channel; the newest that tf2onnx writes without
+# complaint, for networks that the first cannot express.
+OPSETS = (13, 17)
+# The first onnxruntime that reads an opset and its IR version (onnxruntime.ai, "Compatibility").
+# 1.21.0 dies with SIGILL on a Raspberry Pi 4.
+MIN_ENGINES = {opset: f"onnxruntime>=1.{minor},!=1.21.0" for opset, minor in ((13, 6), (17, 12))}
 INPUT = "image"
+# What simplifying may change in an output, through another order of additions.
+SLIM_TOLERANCE = 1e-4
+
+log = logging.getLogger(__name__)
 
 
-def convert(source: KerasFile) -> onnx.ModelProto:
-    """Convert a model to float32 ONNX with a free batch axis, NHWC input called ``image``.
+def convert(source: KerasFile, border: Border | None = None) -> onnx.ModelProto:
+    """Convert a model to float32 ONNX, simplified; its input is called ``image``.
 
     Goes through a TensorFlow function: tf2onnx's `from_keras` fails on Keras 3 Sequential models.
     """
-    function = inference_function(source, batch=None)
-    with quiet():
-        model, _ = tf2onnx.convert.from_function(
-            function, input_signature=function.input_signature, opset=OPSET
-        )
+    border = border or Border()
+    function = inference_function(source, border)
+    for opset in OPSETS:
+        try:
+            with quiet():
+                model, _ = tf2onnx.convert.from_function(
+                    function, input_signature=function.input_signature, opset=opset
+                )
+            break
+        except Exception:  # tf2onnx raises whatever its handlers do
+            if opset == OPSETS[-1]:
+                raise
     for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.checker.check_model(model, full_check=True)
-    return model
+        batch = value.type.tensor_type.shape.dim[0]
+        if border.batch is None:
+            batch.dim_param = "batch"
+        else:
+            batch.dim_value = border.batch
+    return simplify(model)
 
 
-def quantize(model: onnx.ModelProto, calibration: NDArray[np.float32]) -> onnx.ModelProto:
-    """Quantize to QDQ with uint8 activations and per-channel weights of 7 bits in int8.
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Simplify a graph with onnxslim; where its answers change, the graph stays as it was."""
+    with quiet():
+        slim = onnxslim.slim(_copy(model))
+    probe = probe_tensor(model)
+    before, after = run(model, probe), run(slim, probe)
+    if before.shape != after.shape or not np.allclose(before, after, atol=SLIM_TOLERANCE):
+        log.warning("onnxslim changes what the model answers: the graph is left unsimplified")
+        slim = model
+    return tidy(slim)
 
-    U8S8 runs up to twice as fast as float32 on x86-64 with VNNI, and gives the same bits on
-    arm64. On x86-64 without VNNI two products of 8 bits saturate their 16-bit sum; weights of
-    7 bits cannot, so that one file reads alike on every engine.
 
-    Args:
-        model: What `convert` gave.
-        calibration: Input tensors, float32 (N, height, width, channels).
+def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what no engine reads; name the operator sets in use alone, and the oldest IR for them.
+
+    Raises:
+        onnx.checker.ValidationError: The model is not valid.
     """
-    with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name, quiet():
-        folder = Path(name)
-        onnx.save(model, folder / "float.onnx")
-        # Folds batch normalisation into the convolutions, which quantization needs.
-        quant_pre_process(folder / "float.onnx", folder / "folded.onnx", skip_symbolic_shape=True)
-        quantize_static(
-            folder / "folded.onnx",
-            folder / "int8.onnx",
-            _Calibration(calibration),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            reduce_range=True,
-        )
-        return shorten_names(onnx.load(folder / "int8.onnx"))
-
-
-def shorten_names(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give inner tensors short names and nodes none: a tenth of a small model's file is names.
-
-    Inputs and outputs keep theirs.
-    """
-    graph = model.graph
-    kept = {value.name for value in (*graph.input, *graph.output)} | {""}
-    short: dict[str, str] = {}
-
-    def rename(name: str) -> str:
-        return name if name in kept else short.setdefault(name, f"t{len(short)}")
-
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
-    for node in graph.node:
-        node.name = ""
-        node.input[:] = [rename(name) for name in node.input]
-        node.output[:] = [rename(name) for name in node.output]
+    used = {node.domain for node in model.graph.node}
+    opsets = [entry for entry in model.opset_import if entry.domain in used | {""}]
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    model.ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
     # Shapes of inner tensors follow from the graph.
-    del graph.value_info[:]
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def save(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the standard operators that a model uses."""
+    return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def write(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
     """Write a model with its description in ``metadata_props``."""
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
+    path.write_bytes(with_spec(model, spec).SerializeToString(deterministic=True))
+
+
+def with_spec(model: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
+    """Return a copy that carries its description."""
+    described = put_in_order(_copy(model))
+    del described.metadata_props[:]
+    entry = described.metadata_props.add()
     entry.key, entry.value = SPEC_KEY, spec.to_json()
-    model.producer_name = "hcr-edge"
-    onnx.save(model, path)
+    described.producer_name, described.producer_version = "hcr-edge", ""
+    return described
 
 
-class _Calibration(CalibrationDataReader):
-    def __init__(self, tensors: NDArray[np.float32]) -> None:
-        self._feeds: Iterator[dict[str, Any]] = ({INPUT: tensor[None]} for tensor in tensors)
+def probe_tensor(model: onnx.ModelProto) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """Return noise that fits a model's input, the same each time."""
+    kind = model.graph.input[0].type.tensor_type
+    shape = [axis.dim_value or 2 for axis in kind.shape.dim]
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    if kind.elem_type == onnx.TensorProto.UINT8:
+        return noise
+    return (noise / 255).astype(np.float32)
 
-    def get_next(self) -> dict[str, Any] | None:
-        """Return the next feed, None at the end."""
-        return next(self._feeds, None)
+
+def run(model: onnx.ModelProto, tensor: NDArray) -> NDArray[np.float32]:
+    """Answer a batch with onnxruntime, without its own optimizations."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, ["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {INPUT: tensor})[0], np.float32)
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy

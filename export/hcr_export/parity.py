@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
+from hcr_export.comparison import LostLetter, compare, judge
+from hcr_export.conversion import artifact_bytes, open_artifact
 from hcr_export.keras_file import KerasFile
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError, preprocess
@@ -32,7 +34,7 @@ class LabelledImages:
     Attributes:
         description: Which images these are, for the report.
         images: The bytes of image files.
-        labels: int64 of shape (N,): index of each image's class.
+        labels: int64 of shape (N,): index of each image's class; -1 where nobody knows it.
         synthetic: True when no person wrote them.
         skipped: Classes that the model does not have, and how many images each holds.
     """
@@ -43,16 +45,10 @@ class LabelledImages:
     synthetic: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class LostLetter:
-    """A letter that the artifact reads worse than Keras; counts of right answers."""
-
-    label: str
-    name: str
-    keras: int
-    artifact: int
-    total: int
+    @property
+    def labelled(self) -> bool:
+        """Whether the class of every image is known."""
+        return bool((self.labels >= 0).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ class ArtifactParity:
         file: Name of the file.
         kind: E.g. ``int8.onnx``.
         engine: What ran it.
-        bytes: Size of the file.
+        bytes: Size of the file; of an array in C, what it takes in flash.
         correct: Right answers.
         total: Images.
         accuracy: `correct` / `total`.
@@ -94,7 +90,10 @@ class ArtifactParity:
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """All artifacts of a bundle against Keras; `to_dict` and `to_markdown` write it down."""
+    """All artifacts of a bundle against Keras; `to_dict` and `to_markdown` write it down.
+
+    Without labels, what Keras answers counts as right: accuracy is agreement.
+    """
 
     model: str
     images: str
@@ -102,6 +101,7 @@ class ParityReport:
     keras_correct: int
     total: int
     artifacts: tuple[ArtifactParity, ...]
+    labelled: bool = True
 
     @property
     def passed(self) -> bool:
@@ -117,6 +117,7 @@ class ParityReport:
             "images": {
                 "description": self.images,
                 "synthetic": self.synthetic,
+                "labelled": self.labelled,
                 "total": self.total,
             },
             "keras": {
@@ -152,6 +153,12 @@ class ParityReport:
             lines += [
                 "**These images were drawn by a program, not written by people.** They prove that"
                 " the files answer as Keras does; they say nothing about accuracy on handwriting.",
+                "",
+            ]
+        if not self.labelled:
+            lines += [
+                "**These images carry no labels.** What Keras answers counts as right: accuracy"
+                " here is agreement with Keras.",
                 "",
             ]
         low, high = keras["interval"]
@@ -206,24 +213,28 @@ def measure(
     progress("Keras")
     tensors = np.stack([preprocess(image, source.spec) for image in images.images])
     reference = source.scores(tensors)
+    labels = images.labels if images.labelled else reference.argmax(axis=1)
     measured = []
     for kind, path, limits in artifacts:
+        if not images.labelled:
+            limits = replace(limits, max_drop=100.0)
         progress(path.name)
         with quiet():  # LiteRT tells of its delegate on the first run
-            classifier = Classifier.load(path)
+            classifier = Classifier(open_artifact(path))
             classifier.engine.run(tensors[:1])
         scores = np.concatenate([classifier.scores([image]) for image in images.images])
         latency = _latency(classifier, tensors)
         measured.append(
-            _compare(source, kind, path, limits, images.labels, reference, scores, latency)
+            _compare(source, kind, path, classifier, limits, labels, reference, scores, latency)
         )
     return ParityReport(
         model=source.spec.name,
         images=images.description,
         synthetic=images.synthetic,
-        keras_correct=int((reference.argmax(axis=1) == images.labels).sum()),
-        total=len(images.labels),
+        keras_correct=int((reference.argmax(axis=1) == labels).sum()),
+        total=len(labels),
         artifacts=tuple(measured),
+        labelled=images.labelled,
     )
 
 
@@ -231,73 +242,31 @@ def _compare(
     source: KerasFile,
     kind: Kind,
     path: Path,
+    classifier: Classifier,
     limits: Limits,
     labels: NDArray[np.int64],
     reference: NDArray[np.float32],
     scores: NDArray[np.float32],
     latency: Mapping[str, float],
 ) -> ArtifactParity:
-    expected, answered = reference.argmax(axis=1), scores.argmax(axis=1)
-    right_before, right = expected == labels, answered == labels
-    total, correct = len(labels), int(right.sum())
-    drop = 100 * (int(right_before.sum()) - correct) / total
-    agreement = float((expected == answered).mean())
-    difference = float(np.abs(reference - scores).max())
+    found = compare(reference, scores, labels, source.spec.labels)
+    total = len(labels)
     return ArtifactParity(
         file=path.name,
         kind=kind.name,
-        engine=kind.engine,
-        bytes=path.stat().st_size,
-        correct=correct,
+        engine=classifier.engine.name,
+        bytes=artifact_bytes(path),
+        correct=found.correct,
         total=total,
-        accuracy=correct / total,
-        interval=wilson_interval(correct, total),
-        drop=drop,
-        agreement=agreement,
-        max_difference=difference,
-        lost=_lost_letters(source, labels, right_before, right),
+        accuracy=found.correct / total,
+        interval=wilson_interval(found.correct, total),
+        drop=found.drop,
+        agreement=found.agreement,
+        max_difference=found.max_difference,
+        lost=found.lost,
         latency_us=latency,
-        failures=judge(limits, drop, agreement, difference),
+        failures=judge(limits, found.drop, found.agreement, found.max_difference),
     )
-
-
-def judge(limits: Limits, drop: float, agreement: float, difference: float) -> tuple[str, ...]:
-    """Say which limits are exceeded.
-
-    >>> judge(Limits(), drop=0.1, agreement=0.999, difference=0.2)
-    ()
-    >>> judge(Limits(), drop=0.5, agreement=0.999, difference=0.2)
-    ('0.50 points of accuracy lost (at most 0.30)',)
-    """
-    failures = []
-    # Compared with a small tolerance: 1 of 1000 images is 0.1 points, not 0.10000000000000009.
-    if drop > limits.max_drop + 1e-9:
-        failures.append(f"{drop:.2f} points of accuracy lost (at most {limits.max_drop:.2f})")
-    if agreement < limits.min_agreement - 1e-9:
-        failures.append(f"{agreement:.2%} agreement (at least {limits.min_agreement:.2%})")
-    # "not <=" rather than ">": a NaN fails.
-    if limits.max_difference is not None and not difference <= limits.max_difference:
-        failures.append(
-            f"probabilities differ by {difference:.1e} (at most {limits.max_difference:.0e})"
-        )
-    elif not difference <= 1 + 1e-6:
-        failures.append("the answers are no probabilities")
-    return tuple(failures)
-
-
-def _lost_letters(
-    source: KerasFile,
-    labels: NDArray[np.int64],
-    before: NDArray[np.bool_],
-    after: NDArray[np.bool_],
-) -> tuple[LostLetter, ...]:
-    lost = []
-    for index, label in enumerate(source.spec.labels):
-        members = labels == index
-        keras, artifact = int(before[members].sum()), int(after[members].sum())
-        if artifact < keras:
-            lost.append(LostLetter(label.text, label.name, keras, artifact, int(members.sum())))
-    return tuple(sorted(lost, key=lambda letter: letter.artifact - letter.keras))
 
 
 def _latency(classifier: Classifier, tensors: NDArray[np.float32]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,25 +11,29 @@ from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
 from hcr_export._tensorflow import tf
-from hcr_export.artifacts import Quantization
-from hcr_export.keras_file import KerasFile
+from hcr_export.keras_file import KerasFile, append_spec
+from hcr_export.plan import Border, Planned
+from hcr_runtime import ModelSpec
+
+MIN_ENGINE = "ai-edge-litert>=2.0"
 
 
-def convert(
-    source: KerasFile, quantization: Quantization, calibration: NDArray[np.float32]
-) -> bytes:
+def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32]) -> bytes:
     """Convert a model, with a fixed batch of one image.
 
     Args:
         source: The Keras classifier.
-        quantization: ``float32``, ``float16``, ``dynamic-int8`` or ``int8``. The last has int8
-            input and output (TensorFlow Lite 8-bit quantization specification).
-        calibration: Input tensors, float32 (N, height, width, channels), for ``int8``.
+        planned: What to make. Full integer files follow the TensorFlow Lite 8-bit quantization
+            specification, or have int16 activations (16x8).
+        calibration: Input tensors, float32 (N, height, width, channels), for full integer files.
 
     Returns:
         The flatbuffer, without a description.
     """
-    function = inference_function(source, batch=1)
+    quantization = planned.kind.quantization
+    # Integers at the border carry their scale; only other files normalise inside.
+    border = Border(batch=1) if planned.full_integer else planned.border
+    function = inference_function(source, border)
     # Without the model as second argument the variables are frozen into constants, which
     # calibration needs.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
@@ -36,27 +41,46 @@ def convert(
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantization == "int8":
-
-        def representative() -> Iterator[list[NDArray[np.float32]]]:
-            for tensor in calibration:
-                yield [tensor[None]]
-
-        converter.representative_dataset = representative
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+    if planned.full_integer:
+        converter.representative_dataset = lambda: _one_by_one(calibration)
+        operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        if quantization == "int16x8":
+            operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [operators]
+        integers = tf.as_dtype(planned.integers)
+        converter.inference_input_type = converter.inference_output_type = integers
+    # The only switch there is.
+    converter._experimental_disable_per_channel = planned.recipe.granularity == "tensor"
     with quiet():
         return bytes(converter.convert())
 
 
-def inference_function(source: KerasFile, batch: int | None) -> Any:
+def write(model: bytes, spec: ModelSpec, path: Path) -> None:
+    """Write a flatbuffer with its description appended."""
+    path.write_bytes(model)
+    append_spec(path, spec)
+
+
+def inference_function(source: KerasFile, border: Border) -> Any:
     """Wrap the model as a TensorFlow function from ``image`` to ``logits`` or ``softmax``."""
-    shape = source.spec.input
-    signature = tf.TensorSpec(
-        (batch, shape.height, shape.width, shape.channels), tf.float32, name="image"
-    )
+    shape, params = source.spec.input, source.spec.preprocess
+    axes: tuple[int | None, ...] = (border.batch, shape.height, shape.width, shape.channels)
+    if border.layout == "NCHW":
+        axes = (border.batch, shape.channels, shape.height, shape.width)
+    signature = tf.TensorSpec(axes, tf.as_dtype(border.dtype), name="image")
+    std, mean = np.asarray(params.std), np.asarray(params.mean)
 
     def infer(image: Any) -> dict[str, Any]:
+        if border.layout == "NCHW":
+            image = tf.transpose(image, (0, 2, 3, 1))
+        if border.dtype == "uint8":
+            gain = (1 / (255 * std)).astype(np.float32)
+            image = tf.cast(image, tf.float32) * gain - (mean / std).astype(np.float32)
         return {source.spec.output: source.model(image, training=False)}
 
     return tf.function(infer, input_signature=[signature])
+
+
+def _one_by_one(calibration: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:
+    for tensor in calibration:
+        yield [tensor[None]]

@@ -11,6 +11,7 @@ from hcr_runtime.models import find_model, shipped_models
 _FOLDER = Path(__file__).parent
 # They teach what ships, and are too large for most devices.
 _TEACHERS = "teachers"
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 def shipped_checkpoints() -> dict[str, Path]:
@@ -24,7 +25,9 @@ def shipped_teachers() -> dict[str, Path]:
 
 
 def find_checkpoint(model: str) -> Path:
-    """Return the ``.keras`` file of a shipped name, a teacher, a run folder, or a path.
+    """Return the model of a shipped name, a teacher, a run folder, or a path.
+
+    A path may be a ``.keras`` or ``.h5`` file, or a SavedModel folder.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
@@ -34,13 +37,14 @@ def find_checkpoint(model: str) -> Path:
         return shipped[model]
     path = Path(model)
     if path.is_dir():
-        return _trained(path)
+        return path if (path / "saved_model.pb").is_file() else _trained(path)
     if not path.exists():
         raise ModelError(f"there is no model {model!r}", allowed=nearest(path.stem, shipped))
-    if path.suffix != ".keras":
+    if path.suffix not in _KERAS_SUFFIXES:
         raise ModelError(
-            f"{path} is no Keras checkpoint with a description",
-            allowed=".keras files from hcr-edge train, run folders, shipped names",
+            f"{path} is no Keras model",
+            allowed=f"{', '.join(_KERAS_SUFFIXES)} files, SavedModel folders, run folders, shipped"
+            " names",
         )
     return path
 

@@ -17,7 +17,22 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, interrupt, read, training, workstation
+from hcr_edge.cli import (
+    benchmark,
+    data,
+    device,
+    evaluate,
+    explain,
+    export,
+    interrupt,
+    matrix,
+    parity,
+    read,
+    sign,
+    synth,
+    training,
+    webcam,
+)
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -71,8 +86,19 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _panel, _commands in (
-    ("On the device", (*read.COMMANDS, *device.COMMANDS)),
-    ("On the workstation", (*workstation.COMMANDS, *training.COMMANDS)),
+    ("On the device", (*read.COMMANDS, *webcam.COMMANDS, *device.COMMANDS, *explain.COMMANDS)),
+    (
+        "On the workstation",
+        (
+            *export.COMMANDS,
+            *parity.COMMANDS,
+            *matrix.COMMANDS,
+            *benchmark.COMMANDS,
+            *evaluate.COMMANDS,
+            *training.COMMANDS,
+            *sign.COMMANDS,
+        ),
+    ),
 ):
     for _command in _commands:
         app.command(rich_help_panel=_panel)(guarded(_command))
@@ -83,6 +109,12 @@ _data = typer.Typer(
 for _name, _command in data.COMMANDS.items():
     _data.command(_name)(guarded(_command))
 app.add_typer(_data, name="data", rich_help_panel="Data sets")
+
+
+_synth = typer.Typer(no_args_is_help=True, help="Composed videos: made, and read.")
+for _name, _command in synth.COMMANDS.items():
+    _synth.command(_name)(guarded(_command))
+app.add_typer(_synth, name="synth", rich_help_panel="Data sets")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from hcr_edge.cli.console import answer, say, show, table, warn, working
 from hcr_edge.cli.options import DataDir, Json, Overwrite
 from hcr_edge.cli.outputs import check_new, write_whole
 from hcr_edge.datasets import Dataset, load_dataset, parse_spec
-from hcr_edge.datasets.splits import Split, known_writers, make_split, published_split
+from hcr_edge.datasets.splits import Basis, Split, given_split, known_writers, make_split
 from hcr_edge.errors import DataError
 from hcr_edge.label_maps import find_label_map
 
@@ -24,8 +25,11 @@ def split(
     spec: Annotated[str, typer.Argument(help="As 'data validate' takes it.")],
     out: Annotated[Path, typer.Option(help="The split file to write, e.g. split.json.")],
     by: Annotated[
-        Literal["writers", "published", "random"],
-        typer.Option(help="No writer in two parts; as its publisher divides it; or by lot."),
+        Literal["writers", "default", "published", "random"],
+        typer.Option(
+            help="No writer in two parts; as train and evaluate divide it; as its publisher does;"
+            " or by lot."
+        ),
     ] = "writers",
     test: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the images to test on.")
@@ -52,8 +56,9 @@ def split(
     check_new(out, overwrite)
     with working(f"reading {spec}"):
         data = load_dataset(spec, "all", data_dir=data_dir)
-        if by == "published":
-            division = published_split(data, _published_parts(spec, data_dir))
+        if by == "default" or by == "published":
+            parts = _given_parts(spec, data_dir, published=by == "published")
+            division = given_split(data, parts, _basis(parts))
         else:
             division = make_split(data, by, test=test, val=val, folds=folds, seed=seed)
         document = division.to_dict()
@@ -68,21 +73,31 @@ def split(
     say(f"{out}: use a part with --split {out}:{next(iter(division.parts))}")
 
 
-def _published_parts(spec: str, data_dir: Path | None) -> dict[str, Dataset]:
+def _given_parts(spec: str, data_dir: Path | None, published: bool) -> dict[str, Dataset]:
     found = {}
     for name in _PARTS:
         try:
             part = load_dataset(spec, name, data_dir=data_dir)
         except DataError:
             continue  # there is no such part
-        rules = {rule.rpartition(": ")[2] for rule in part.split_rule.split(", ")}
-        if not rules & {"writers", "blocks", "none"}:
+        if not (published and _rules(part) & {"writers", "blocks", "none"}):
             found[name] = part
     if len(found) < 2:
         raise DataError(
             f"{spec} comes without a split of its own", allowed="--by writers or --by random"
         )
     return found
+
+
+def _rules(part: Dataset) -> set[str]:
+    """By what each of the joined sets is divided."""
+    return {rule.rpartition(": ")[2] for rule in part.split_rule.split(", ")}
+
+
+def _basis(parts: Mapping[str, Dataset]) -> Basis:
+    """Name the weakest rule of the sets that were joined."""
+    rules = set().union(*(_rules(part) for part in parts.values()))
+    return next((rule for rule in ("blocks", "writers") if rule in rules), "published")
 
 
 def _warn(data: Dataset, division: Split, by: str) -> None:
@@ -94,7 +109,7 @@ def _warn(data: Dataset, division: Split, by: str) -> None:
                 " together instead"
             )
     elif division.shared_writers:
-        how = "a random split" if by == "random" else "the published split"
+        how = "a random split" if by == "random" else f"the {by} split"
         warn(
             f"{how} shares writers: {division.shared_writers} of them are in more than one part,"
             " so accuracy on strangers' writing will be lower than it says; --by writers keeps"

@@ -31,6 +31,7 @@ from hcr_runtime import Label
 from hcr_runtime.errors import nearest
 
 __all__ = [
+    "OWN_KINDS",
     "SETS",
     "Dataset",
     "deal_writers",
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 _OWN = {"folder": folder.load, "csv": manifest.load, "npz": arrays.load}
+OWN_KINDS = tuple(f"{kind}:" for kind in _OWN)
+"""How the spec of one's own images begins."""
 
 
 def load_dataset(

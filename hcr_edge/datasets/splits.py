@@ -119,12 +119,13 @@ def make_split(
     return _split(data, basis, seed, positions)
 
 
-def published_split(data: Dataset, parts: Mapping[str, Dataset]) -> Split:
-    """Write down how a data set's publisher, or its owner, divides it.
+def given_split(data: Dataset, parts: Mapping[str, Dataset], rule: Basis = "published") -> Split:
+    """Write down how a data set comes divided: by its publisher, its owner, or `load_dataset`.
 
     Args:
         data: All of it (split ``all``).
         parts: Its parts, as `load_dataset` gives them.
+        rule: Whose division it is.
 
     Raises:
         DataError: A part holds an image that is not in the whole.
@@ -141,7 +142,7 @@ def published_split(data: Dataset, parts: Mapping[str, Dataset]) -> Split:
                 raise DataError(f"{part.where(i)} is in {name}, but not among all of {data.name}")
             found.append(left.popleft())
         positions[name] = np.sort(np.array(found, np.int64))
-    return _split(data, "published", None, positions)
+    return _split(data, rule, None, positions)
 
 
 def known_writers(data: Dataset) -> dict[str, int]:

@@ -8,8 +8,8 @@ print(prediction.label, prediction.confidence)
 """
 
 from hcr_runtime._version import __version__
-from hcr_runtime.camera import Frame, frames
-from hcr_runtime.classifier import Candidate, Classifier, Prediction, probabilities
+from hcr_runtime.camera import LiveSource, frames
+from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import (
     CameraError,
     EngineError,
@@ -18,8 +18,12 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
+from hcr_runtime.frame import Frame
+from hcr_runtime.image import to_bgr, to_gray
+from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
 from hcr_runtime.page import ReadGlyph, read_page
+from hcr_runtime.prediction import Candidate, Prediction, accepts, probabilities
 from hcr_runtime.preprocess import preprocess
 from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
@@ -30,6 +34,7 @@ from hcr_runtime.spec import (
     Provenance,
     RejectionSpec,
 )
+from hcr_runtime.watch import Event, Watcher, watch
 
 __all__ = [
     "Box",
@@ -37,12 +42,15 @@ __all__ = [
     "Candidate",
     "Classifier",
     "EngineError",
+    "Event",
     "Frame",
     "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
     "Label",
+    "Limits",
+    "LiveSource",
     "ModelError",
     "ModelSpec",
     "Prediction",
@@ -51,7 +59,9 @@ __all__ = [
     "ReadGlyph",
     "RejectionSpec",
     "SpecError",
+    "Watcher",
     "__version__",
+    "accepts",
     "find_glyphs",
     "frames",
     "largest_glyph",
@@ -59,4 +69,7 @@ __all__ = [
     "probabilities",
     "read_page",
     "shipped_models",
+    "to_bgr",
+    "to_gray",
+    "watch",
 ]

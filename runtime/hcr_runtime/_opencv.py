@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-# OpenCV reads this once, on import: a small file cannot then unpack into gigabytes.
-MAX_PIXELS = 64_000_000
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+# The second line of defence behind `Limits`, should a decoder see more pixels than the header
+# claims. OpenCV reads this once, on import.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "64000000")
 
 try:
     import cv2
@@ -16,4 +16,4 @@ except ImportError as error:
         "'hcr-edge-runtime[headless]', with one 'hcr-edge-runtime[gui]' (never both)"
     ) from error
 
-__all__ = ["MAX_PIXELS", "cv2"]
+__all__ = ["cv2"]

@@ -3,62 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime.engines import Engine, open_engine
-from hcr_runtime.image import ImageLike
+from hcr_runtime.carrier import read_model
+from hcr_runtime.engines import Engine, check_engine, open_engine
+from hcr_runtime.image import ColorOrder, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
+from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
 from hcr_runtime.page import ReadGlyph, read_page
-from hcr_runtime.preprocess import preprocess
+from hcr_runtime.prediction import (
+    Prediction,
+    Scores,
+    allowed_labels,
+    predict,
+    probabilities,
+)
+from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One label and the confidence in it (0-1)."""
-
-    label: str
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the model says of one image.
-
-    Attributes:
-        label: The most likely character; empty for a blank image.
-        name: Its short name, e.g. ``beh``.
-        codepoint: Its Unicode code point, e.g. ``U+0628``.
-        confidence: Its probability, 0-1.
-        top: The most likely labels with their confidences, best first.
-        accepted: False when the answer should not be used; `reason` says why.
-        reason: ``blank`` (no ink in the image), ``unsure`` (confidence under the model's
-            threshold), or empty.
-    """
-
-    label: str
-    name: str
-    codepoint: str
-    confidence: float
-    top: tuple[Candidate, ...]
-    accepted: bool
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the prediction as plain JSON types."""
-        return {**asdict(self), "top": [asdict(candidate) for candidate in self.top]}
-
-
-BLANK = Prediction("", "", "", 0.0, (), False, "blank")
 
 
 class Classifier:
     """A loaded model. `Classifier.load` makes one; threads may share it.
+
+    The same image gives the same `Prediction`, bit for bit, alone or in a batch, in every run and
+    thread, on one machine and build of the engine.
+
+    Args:
+        engine: Runs the model.
+        limits: What is refused as too large an image.
 
     >>> import numpy as np
     >>> classifier = Classifier.load("arabic-letters")
@@ -68,31 +44,60 @@ class Classifier:
     'alef'
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: Limits = DEFAULT_LIMITS) -> None:
         self.engine = engine
+        self.limits = limits
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], *, threads: int = 1) -> Classifier:
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        engine: str | None = None,
+        threads: int = 1,
+        sha256: str = "",
+        public_key: str | os.PathLike[str] | bytes | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Classifier:
         """Load a model.
 
         Args:
-            model: A shipped model's name, or the path of an ``.onnx`` or ``.tflite`` file that
-                hcr-edge exported.
+            model: A shipped model's name, the path of an ``.onnx``, ``.ort`` or ``.tflite`` file
+                that hcr-edge exported, or the folder of a bundle, whose checksum must hold.
+            engine: ``onnxruntime``, ``litert`` (``.tflite``) or ``opencv`` (float32 ``.onnx``); by
+                default what runs the file, and onnxruntime for a bundle.
             threads: Threads for one inference; 1 is fastest for models this small.
+            sha256: The file's SHA-256, hexadecimal, where only that one shall run.
+            public_key: Ed25519 key (PEM: a path, or bytes) with which the file was signed
+                (``hcr-edge sign``); without it signatures are not looked for.
+            limits: What is refused as too large an image.
 
         Raises:
-            ModelError: Unknown name, missing or damaged file.
+            ModelError: Unknown name; missing, damaged, altered or unsigned file.
             SpecError: The file carries no valid description.
-            EngineError: The engine for the file is not installed.
+            EngineError: The engine is not installed, or does not run such files.
+
+        >>> Classifier.load("arabic-letters-nano", engine="onnxruntime").engine.name
+        'onnxruntime'
         """
-        return cls(open_engine(find_model(model), threads))
+        check_engine(engine)
+        path, checksums = find_model(model), [sha256]
+        if path.is_dir():
+            path, recorded = bundle_file(path, engine or "onnxruntime")
+            checksums.append(recorded)
+        data = read_model(path)
+        for checksum in filter(None, checksums):
+            check_sha256(data, checksum, path.name)
+        if public_key is not None:
+            check_signature(data, path, public_key)
+        return cls(open_engine(path, threads, engine, data), limits)
 
     @property
     def spec(self) -> ModelSpec:
         """The model's description."""
         return self.engine.spec
 
-    def scores(self, images: Sequence[ImageLike]) -> NDArray[np.float32]:
+    def scores(self, images: Sequence[ImageLike], color: ColorOrder = "bgr") -> Scores:
         """Return the calibrated probability of every class: float32, (N, classes).
 
         Blank images are answered like any other; `classify` refuses them.
@@ -102,70 +107,78 @@ class Classifier:
         """
         if len(images) == 0:
             return np.zeros((0, len(self.spec.labels)), np.float32)
-        tensors = np.stack([preprocess(image, self.spec) for image in images])
+        tensors = np.stack([prepare(self._read(image, color), self.spec)[0] for image in images])
         return probabilities(self.engine.run(tensors), self.spec)
 
-    def classify(self, image: ImageLike, top: int = 3) -> Prediction:
+    def classify(
+        self,
+        image: ImageLike,
+        top: int = 3,
+        *,
+        color: ColorOrder = "bgr",
+        allow: Collection[str] | None = None,
+        deny: Collection[str] | None = None,
+    ) -> Prediction:
         """Read one character.
 
         Args:
-            image: A path, the bytes of an image file, or a uint8 array: grey (H, W), BGR
-                (H, W, 3) or BGRA (H, W, 4). One glyph, dark on bright or bright on dark.
+            image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
+                on bright or bright on dark; see `to_gray` for its forms.
             top: How many candidates to return.
+            color: Order of an array's channels, ``bgr`` or ``rgb``.
+            allow: Labels that may be answered; all by default. Confidences are those under the
+                condition that it is one of them: the others' are set to 0, and the rest divided
+                by what is left. Where less than half is left the answer is refused as ``not
+                allowed``.
+            deny: Labels that may not be answered.
 
         Raises:
-            ImageError: `image` is no image.
-        """
-        tensor = preprocess(image, self.spec)
-        scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
-        return self.prediction(tensor, scores, top)
+            ImageError: `image` is no image, or beyond the limits.
+            HcrError: A list names what is no label of the model, or leaves none.
 
-    def classify_batch(self, images: Sequence[ImageLike], top: int = 3) -> list[Prediction]:
-        """Read one character from each image; see `classify`."""
+        >>> import numpy as np
+        >>> paper = np.full((64, 64), 255, np.uint8)
+        >>> Classifier.load("arabic-letters").classify(paper).reason
+        'blank'
+        """
+        allowed = allowed_labels(self.spec, allow, deny)
+        tensor, extent = prepare(self._read(image, color), self.spec)
+        scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
+        return predict(extent, scores, self.spec, top, allowed)
+
+    def classify_batch(
+        self,
+        images: Sequence[ImageLike],
+        top: int = 3,
+        *,
+        color: ColorOrder = "bgr",
+        allow: Collection[str] | None = None,
+        deny: Collection[str] | None = None,
+    ) -> list[Prediction]:
+        """Read one character from each image, in one inference; see `classify`.
+
+        >>> Classifier.load("arabic-letters").classify_batch([])
+        []
+        """
+        allowed = allowed_labels(self.spec, allow, deny)
         if len(images) == 0:
             return []
-        tensors = np.stack([preprocess(image, self.spec) for image in images])
-        scores = probabilities(self.engine.run(tensors), self.spec)
+        tensors: list[NDArray[np.float32]] = []
+        extents = []
+        for image in images:
+            tensor, extent = prepare(self._read(image, color), self.spec)
+            tensors.append(tensor)
+            extents.append(extent)
+        scores = probabilities(self.engine.run(np.stack(tensors)), self.spec)
         return [
-            self.prediction(tensor, row, top) for tensor, row in zip(tensors, scores, strict=True)
+            predict(extent, row, self.spec, top, allowed)
+            for extent, row in zip(extents, scores, strict=True)
         ]
 
     def read(self, page: ImageLike, top: int = 3) -> tuple[ReadGlyph, ...]:
         """Read every character on a page; see `hcr_runtime.page.read_page`."""
         return read_page(page, self, top)
 
-    def prediction(
-        self, tensor: NDArray[np.float32], scores: NDArray[np.float32], top: int = 3
-    ) -> Prediction:
-        """Turn one input tensor and its probabilities, shape (classes,), into a `Prediction`."""
-        if tensor.max() == tensor.min():
-            return BLANK
-        order = (-scores).argsort(kind="stable")[: max(top, 1)].tolist()
-        labels = self.spec.labels
-        candidates = tuple(Candidate(labels[i].text, float(scores[i])) for i in order)
-        best = labels[order[0]]
-        accepted = candidates[0].confidence >= self.spec.rejection.min_confidence
-        return Prediction(
-            label=best.text,
-            name=best.name,
-            codepoint=best.codepoint,
-            confidence=candidates[0].confidence,
-            top=candidates,
-            accepted=accepted,
-            reason="" if accepted else "unsure",
-        )
-
-
-def probabilities(output: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
-    """Turn raw outputs, shape (N, classes), into calibrated probabilities of the same shape.
-
-    Softmax outputs are first taken back to logits, which they fix up to a constant.
-    """
-    if spec.output == "softmax" and spec.temperature == 1.0:
-        return output
-    logits = np.log(np.maximum(output, 1e-12)) if spec.output == "softmax" else output
-    scaled = np.asarray(logits / spec.temperature, np.float32)
-    scaled -= scaled.max(axis=1, keepdims=True)
-    np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=1, keepdims=True)
-    return scaled
+    def _read(self, image: ImageLike, color: ColorOrder) -> Pixels:
+        read = to_gray if self.spec.input.channels == 1 else to_bgr
+        return read(image, color, self.limits)

@@ -36,12 +36,14 @@ class GoldenResult:
         cases: Images checked.
         exact_tensors: Images whose tensor has the recorded checksum.
         failures: What is wrong, in words; empty when all is well.
+        skipped: Why it was not checked; empty when it was.
     """
 
     file: str
     cases: int
     exact_tensors: int
     failures: tuple[str, ...]
+    skipped: str = ""
 
 
 def write_golden(
@@ -73,6 +75,9 @@ def write_golden(
                 "outputs": {
                     model: [round(float(value), 6) for value in rows[number]]
                     for model, rows in outputs.items()
+                },
+                "labels": {
+                    model: spec.texts[int(rows[number].argmax())] for model, rows in outputs.items()
                 },
             }
         )
@@ -119,6 +124,8 @@ def check_golden(folder: Path, model: Path) -> GoldenResult:
         )
         if not near or got.argmax() != expected.argmax():
             failures.append(f"{name}: the model answers otherwise")
+        elif engine.spec.texts[got.argmax()] != _label(case, model.name, engine.spec):
+            failures.append(f"{name}: the answer has another label")
     return GoldenResult(model.name, len(tensors), exact, tuple(failures))
 
 
@@ -148,6 +155,12 @@ def _read(folder: Path, model: str) -> tuple[dict[str, Any], NDArray[np.float32]
     return vectors, tensors
 
 
+def _label(case: dict[str, Any], model: str, spec: ModelSpec) -> str:
+    """The label that the exporter saw; the first bundles did not write it down."""
+    best = int(np.argmax(case["outputs"][model]))
+    return str(case.get("labels", {}).get(model, spec.texts[best]))
+
+
 def _read_image(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -160,4 +173,4 @@ def _tensor_sha256(tensor: NDArray[np.float32]) -> str:
 
 
 def _steps(tensor: NDArray[np.float32], golden: NDArray[np.float32], spec: ModelSpec) -> float:
-    return float(np.abs(tensor - golden).max() * spec.preprocess.std * 255)
+    return float((np.abs(tensor - golden) * spec.preprocess.std * 255).max())

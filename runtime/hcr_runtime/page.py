@@ -12,7 +12,8 @@ from hcr_runtime.segment import Box, find_glyphs
 from hcr_runtime.spec import Direction, ModelSpec
 
 if TYPE_CHECKING:
-    from hcr_runtime.classifier import Classifier, Prediction
+    from hcr_runtime.classifier import Classifier
+    from hcr_runtime.prediction import Prediction
 
 # What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
 # letter is known where there are so many.

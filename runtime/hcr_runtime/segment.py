@@ -167,7 +167,7 @@ def largest_glyph(frame: ImageLike) -> Box | None:
     if scale < 1.0:
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    mask = _ink_mask(gray)
+    mask = ink_mask(gray)
     side = max(gray.shape)
     reach = 2 * round(JOIN_SHARE * side / 2) + 1
     joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
@@ -207,7 +207,7 @@ def _union(box: Box, other: Box) -> Box:
     return Box(left, top, right - left, bottom - top)
 
 
-def _ink_mask(gray: GrayImage) -> GrayImage:
+def ink_mask(gray: GrayImage) -> GrayImage:
     """255 where a pixel is ink against the paper around it."""
     if np.median(gray[::8, ::8]) < 100:
         gray = cv2.bitwise_not(gray)

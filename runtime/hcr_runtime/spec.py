@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, get_args
 
 from hcr_runtime.errors import SpecError
+from hcr_runtime.spec_json import build, mapping
 
 SCHEMA_VERSION = 1
 
@@ -25,6 +25,14 @@ NAME_FORM = "letters, digits, '.', '_', '-'; 64 at most"
 
 Direction = Literal["ltr", "rtl"]
 OutputKind = Literal["logits", "softmax"]
+Fit = Literal["center", "stretch", "pad"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+Polarity = Literal["bright", "dark", "as-is"]
+POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
+Interpolation = Literal["area", "bilinear", "nearest"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+# One number, or one for each channel.
+Levels: TypeAlias = "float | tuple[float, float, float]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +69,11 @@ class InputSpec:
     Attributes:
         height: In pixels.
         width: In pixels.
-        channels: 1 (grey).
-        dtype: Type at the model's float border; quantized files convert on their own.
-        layout: ``NHWC``.
+        channels: 1 (grey), or 3 (red, green, blue).
+        dtype: What the file takes: ``float32``, preprocessed; or ``uint8``, pixels of
+            0–255 that are normalised inside. Files whose border is quantized say ``float32``
+            and carry its scale themselves.
+        layout: ``NHWC`` or ``NCHW``.
     """
 
     height: int = 32
@@ -82,12 +92,19 @@ class PreprocessSpec:
     Attributes:
         version: Version of the algorithm; a change of its behaviour is a new one.
         zoom: Magnification of the writing box. The box is the whole image: glyphs keep their
-            size relative to it, because د and ر differ in size as much as in shape.
+            size relative to it, because د and ر differ in size as much as in shape. This and the
+            next three are for the fit ``center``.
         min_side: Smallest longer side of a glyph; a smaller one is enlarged to it.
         max_side: Largest longer side of a glyph; a larger one is shrunk to it.
         min_stroke: Strokes that would shrink below this width are thickened first.
-        mean: Subtracted from the ink in 0–1.
-        std: The difference is divided by it.
+        mean: Subtracted from the pixels in 0–1; one number, or one for each channel.
+        std: The difference is divided by it; 1/255 leaves pixels in 0–255.
+        fit: ``center`` finds the ink and centres the glyph; ``stretch`` resizes the whole image,
+            as most notebooks do; ``pad`` does so without changing its proportions, and fills the
+            rest with the level of its rim.
+        polarity: What the network is shown: ``bright`` ink, ``dark`` ink, or each image ``as-is``.
+        interpolation: Of the fits ``stretch`` and ``pad``. ``area`` averages where it shrinks,
+            and is ``bilinear`` where it enlarges.
     """
 
     version: int = 1
@@ -95,8 +112,11 @@ class PreprocessSpec:
     min_side: float = 0.44
     max_side: float = 0.82
     min_stroke: float = 0.056
-    mean: float = 0.0
-    std: float = 1.0
+    mean: Levels = 0.0
+    std: Levels = 1.0
+    fit: Fit = "center"
+    polarity: Polarity = "bright"
+    interpolation: Interpolation = "area"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +201,7 @@ class ModelSpec:
                 allowed=str(SCHEMA_VERSION),
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
-        checks: tuple[tuple[str, object, bool, str], ...] = (
+        checks: tuple[Check, ...] = (
             ("name", repr(self.name), bool(NAME.fullmatch(self.name)), NAME_FORM),
             ("labels", len(self.labels), len(self.labels) >= 2, "2 labels or more"),
             ("labels", "repeated text", len(set(self.texts)) == len(self.labels), "each once"),
@@ -193,48 +213,23 @@ class ModelSpec:
                 "direction ltr, rtl",
             ),
             ("input.height", self.input.height, 8 <= self.input.height <= 1024, "8 to 1024"),
-            ("input.width", self.input.width, self.input.width == self.input.height, "square"),
-            ("input.channels", self.input.channels, self.input.channels == 1, "1"),
-            ("input.dtype", self.input.dtype, self.input.dtype == "float32", "float32"),
-            ("input.layout", self.input.layout, self.input.layout == "NHWC", "NHWC"),
+            ("input.width", self.input.width, 8 <= self.input.width <= 1024, "8 to 1024"),
+            ("input.channels", self.input.channels, self.input.channels in (1, 3), "1, 3"),
+            (
+                "input.dtype",
+                self.input.dtype,
+                self.input.dtype in ("float32", "uint8"),
+                "float32, uint8",
+            ),
+            (
+                "input.layout",
+                self.input.layout,
+                self.input.layout in ("NHWC", "NCHW"),
+                "NHWC, NCHW",
+            ),
             ("output", self.output, self.output in ("logits", "softmax"), "logits, softmax"),
             ("temperature", self.temperature, 0.01 <= self.temperature <= 100, "0.01 to 100"),
-            (
-                "preprocess.version",
-                self.preprocess.version,
-                self.preprocess.version == 1,
-                "1; a newer model needs a newer hcr-edge-runtime",
-            ),
-            (
-                "preprocess.std",
-                self.preprocess.std,
-                1e-6 <= self.preprocess.std <= 1e6,
-                "1e-6 to 1e6",
-            ),
-            (
-                "preprocess.mean",
-                self.preprocess.mean,
-                abs(self.preprocess.mean) <= 1e6,
-                "-1e6 to 1e6",
-            ),
-            (
-                "preprocess.zoom",
-                self.preprocess.zoom,
-                0.01 <= self.preprocess.zoom <= 100,
-                "0.01 to 100",
-            ),
-            (
-                "preprocess.min_stroke",
-                self.preprocess.min_stroke,
-                0 <= self.preprocess.min_stroke <= 1,
-                "0 to 1",
-            ),
-            (
-                "preprocess.min_side, max_side",
-                (self.preprocess.min_side, self.preprocess.max_side),
-                0.01 <= self.preprocess.min_side <= self.preprocess.max_side <= 1,
-                "0.01 <= min_side <= max_side <= 1",
-            ),
+            *_preprocess_checks(self.preprocess, self.input),
             (
                 "provenance.figures",
                 dict(self.provenance.figures),
@@ -263,7 +258,9 @@ class ModelSpec:
         data["labels"] = [
             {**dataclasses.asdict(label), "codepoint": label.codepoint} for label in self.labels
         ]
-
+        for name in ("mean", "std"):
+            value = data["preprocess"][name]
+            data["preprocess"][name] = list(value) if isinstance(value, tuple) else value
         return data
 
     def to_json(self) -> str:
@@ -277,7 +274,7 @@ class ModelSpec:
         Raises:
             SpecError: A field is missing, unknown, of a wrong type or out of its range.
         """
-        fields = dict(_mapping(data, "ModelSpec"))
+        fields = dict(mapping(data, "ModelSpec"))
         version = fields.get("schema_version")
         if version != SCHEMA_VERSION:
             raise SpecError(
@@ -291,8 +288,8 @@ class ModelSpec:
         fields["labels"] = tuple(_label(item) for item in labels)
         for name, part in _PARTS.items():
             if name in fields:
-                fields[name] = _build(part, fields[name])
-        return _build(cls, fields)
+                fields[name] = build(part, fields[name])
+        return build(cls, fields)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> ModelSpec:
@@ -310,19 +307,12 @@ _PARTS: dict[str, type[Any]] = {
     "rejection": RejectionSpec,
     "provenance": Provenance,
 }
-_T = TypeVar("_T")
-
-
-def _mapping(data: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        raise SpecError(f"the model's description: {name} is {type(data).__name__}, not an object")
-    return data
 
 
 def _label(data: object) -> Label:
-    fields = dict(_mapping(data, "Label"))
+    fields = dict(mapping(data, "Label"))
     codepoint = fields.pop("codepoint", None)
-    label = _build(Label, fields)
+    label = build(Label, fields)
     if codepoint not in (None, label.codepoint):
         raise SpecError(
             f"label {label.text!r} claims to be {codepoint}", allowed=f"{label.codepoint}"
@@ -330,51 +320,74 @@ def _label(data: object) -> Label:
     return label
 
 
-def _build(cls: type[_T], data: object) -> _T:
-    """Make the dataclass `cls` from a mapping, checking names and plain types."""
-    fields = dict(_mapping(data, cls.__name__))
-    known = {item.name: item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(map(str, set(fields) - set(known))):
-        raise SpecError(f"{cls.__name__}: unknown fields {unknown}", allowed=", ".join(known))
-    missing = [
-        name
-        for name, item in known.items()
-        if name not in fields
-        and item.default is dataclasses.MISSING
-        and item.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise SpecError(f"{cls.__name__}: missing fields {missing}")
-    for name, value in fields.items():
-        kind = str(known[name].type)
-        values = value.values() if isinstance(value, Mapping) else ()
-        if kind in _PLAIN_TYPES and not (
-            _is_plain(value, _PLAIN_TYPES[kind])
-            and all(_is_plain(entry, _ITEM_TYPES.get(kind, ())) for entry in values)
-        ):
-            raise SpecError(f"{cls.__name__}.{name} is {value!r}", allowed=f"a {kind}")
-    return cls(**fields)
+# What is checked, what was received, whether it passed, what is allowed.
+Check: TypeAlias = "tuple[str, object, bool, str]"
 
 
-def _is_plain(value: object, wanted: tuple[type, ...]) -> bool:
-    finite = not isinstance(value, float) or math.isfinite(value)
-    return finite and not isinstance(value, bool) and isinstance(value, wanted)
+def _preprocess_checks(params: PreprocessSpec, shape: InputSpec) -> tuple[Check, ...]:
+    sides = params.min_side, params.max_side
+    # Finding the ink is what the fit `center` is, and it finds it in a square.
+    centred = params.fit == "center"
+    polarities = POLARITIES[:2] if centred else POLARITIES
+    lengths = {len(value) for value in (params.mean, params.std) if isinstance(value, tuple)}
+    return (
+        (
+            "preprocess.version",
+            params.version,
+            params.version == 1,
+            "1; a newer model needs a newer hcr-edge-runtime",
+        ),
+        ("preprocess.fit", params.fit, params.fit in FITS, ", ".join(FITS)),
+        (
+            "input.width",
+            shape.width,
+            shape.width == shape.height or not centred,
+            "as the height, for the fit center",
+        ),
+        (
+            "preprocess.polarity",
+            params.polarity,
+            params.polarity in polarities,
+            f"{', '.join(polarities)} for the fit {params.fit}",
+        ),
+        (
+            "preprocess.interpolation",
+            params.interpolation,
+            params.interpolation in INTERPOLATIONS,
+            ", ".join(INTERPOLATIONS),
+        ),
+        (
+            "preprocess.mean, std",
+            (params.mean, params.std),
+            lengths <= {shape.channels},
+            "one number, or one for each channel",
+        ),
+        (
+            "preprocess.std",
+            params.std,
+            all(1e-6 <= x <= 1e6 for x in _each(params.std)),
+            "1e-6 to 1e6",
+        ),
+        (
+            "preprocess.mean",
+            params.mean,
+            all(abs(x) <= 1e6 for x in _each(params.mean)),
+            "-1e6 to 1e6",
+        ),
+        ("preprocess.zoom", params.zoom, 0.01 <= params.zoom <= 100, "0.01 to 100"),
+        ("preprocess.min_stroke", params.min_stroke, 0 <= params.min_stroke <= 1, "0 to 1"),
+        (
+            "preprocess.min_side, max_side",
+            sides,
+            0.01 <= params.min_side <= params.max_side <= 1,
+            "0.01 <= min_side <= max_side <= 1",
+        ),
+    )
+
+
+def _each(levels: Levels) -> tuple[float, ...]:
+    return levels if isinstance(levels, tuple) else (levels,)
 
 
 def _writable(texts: tuple[str, ...]) -> bool:
     return all(texts) and not any("\ud800" <= c <= "\udfff" for text in texts for c in text)
-
-
-_ITEM_TYPES: dict[str, tuple[type, ...]] = {
-    "Mapping[str, str]": (str,),
-    "Mapping[str, float]": (int, float),
-}
-_PLAIN_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "Direction": (str,),
-    "OutputKind": (str,),
-    "Mapping[str, str]": (Mapping,),
-    "Mapping[str, float]": (Mapping,),
-}

@@ -160,5 +160,5 @@ def few_writers(
             return join(first_of_each("train"), first_of_each("test"), "all")
         return first_of_each(split).limit(10_000 if split == "train" else 280)
 
-    monkeypatch.setattr("hcr_edge.train.load_dataset", load)
+    monkeypatch.setattr("hcr_edge.protocol.load_dataset", load)
     return asked

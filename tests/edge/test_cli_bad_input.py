@@ -165,8 +165,8 @@ def refused(
         (("verify", "folder"), "folder is no bundle"),
         (("verify", "absent"), "absent is no bundle"),
         (("verify", "half-bundle"), "labels.txt is missing"),
-        (("selftest", "folder"), "folder holds no model files"),
-        (("selftest", "absent"), "absent holds no model files"),
+        (("selftest", "folder"), "folder is no bundle"),
+        (("selftest", "absent"), "absent is no bundle"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

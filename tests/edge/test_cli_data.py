@@ -271,6 +271,9 @@ def test_split_by_writers_and_its_use(cli, data_dir: Path, tmp_path: Path) -> No
         ("az", (), "blocks", "note: who wrote az is not known: blocks of consecutive images"),
         ("az", ("--by", "random"), "random", ""),  # there is nobody to share
         ("comnist-cyrillic", ("--folds", "3"), "writers", ""),
+        ("comnist-cyrillic", ("--by", "default"), "writers", ""),
+        ("az", ("--by", "default"), "blocks", ""),
+        ("ahcd", ("--by", "default"), "published", "note: the default split shares writers: 60"),
     ],
 )
 def test_splits_warn(

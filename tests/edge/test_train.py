@@ -11,16 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.augment import Augmentation
+from hcr_edge.batches import InkBatches
 from hcr_edge.datasets import Dataset, load_dataset
 from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.labels import ARABIC_LETTERS
+from hcr_edge.protocol import split_dataset
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
-from hcr_edge.train import InkBatches, fit_temperature, scores, split_dataset, tensors, train
+from hcr_edge.train import fit_temperature, scores, tensors, train
 from hcr_export.keras_file import load_keras
 from hcr_runtime import ModelError, ModelSpec
 
@@ -227,6 +230,24 @@ def test_a_test_that_training_has_seen_is_refused(dataset: str, other: str, data
     recipe = Recipe("m", "edge-nano", dataset=dataset, test_dataset=other)
     with pytest.raises(RecipeError, match="both dataset and test_dataset"):
         split_dataset(recipe, data_dir)
+
+
+def test_two_folders_of_ones_own_are_two_sources(tmp_path: Path) -> None:
+    for name in ("mine", "theirs"):
+        for letter, rotation in (("ا", 0), ("ب", 1)):
+            image = np.rot90(np.eye(16, dtype=np.uint8) * 255, rotation)
+            for i in range(12):
+                (tmp_path / name / letter).mkdir(parents=True, exist_ok=True)
+                cv2.imencode(".png", np.roll(image, i))[1].tofile(
+                    tmp_path / name / letter / f"{i}.png"
+                )
+    own = [f"folder:{tmp_path / name}" for name in ("mine", "theirs")]
+    recipe = Recipe("m", "edge-nano", dataset=own[0], test_dataset=own[1])
+    training, validation, test = split_dataset(recipe, None)
+    assert (len(training) + len(validation), len(test)) == (24, 24)
+    again = Recipe("m", "edge-nano", dataset=own[0], test_dataset=f"{own[0]}/../mine")
+    with pytest.raises(RecipeError, match="both dataset and test_dataset"):
+        split_dataset(again, None)
 
 
 @pytest.mark.parametrize(

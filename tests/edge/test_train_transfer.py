@@ -56,7 +56,7 @@ def few(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     """Hoda's first digits: all 20,000 of its test part cost more than the training here."""
     whole = load_dataset
     monkeypatch.setattr(
-        "hcr_edge.train.load_dataset", lambda *a, **k: whole(*a, **k).limit(2000, seed=1)
+        "hcr_edge.protocol.load_dataset", lambda *a, **k: whole(*a, **k).limit(2000, seed=1)
     )
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from hcr_export._keras import keras
+from hcr_export.artifacts import KINDS
 from hcr_export.bundle import CalibrationImages, export_bundle
 from hcr_export.keras_file import KerasFile, load_keras, save_keras
 from hcr_export.parity import LabelledImages, ParityReport
+from hcr_export.plan import plan
+from hcr_export.targets import installed
 from hcr_runtime import Label, ModelSpec, Provenance, preprocess
 
 CALIBRATION = "36 images for the tests"
@@ -92,10 +95,15 @@ def bundle(
     calibration: CalibrationImages,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
-    """All six kinds; exported once, never to be changed: a test that does copies it."""
+    """All kinds that can be made; exported once, never to be changed: who does copies it."""
     out = tmp_path_factory.mktemp("export") / "deep" / "tiny"
     report = export_bundle(
-        source, out, calibration=calibration, images=drawn, golden=drawn.images[::6]
+        source,
+        out,
+        plan=plan(installed(KINDS)),
+        calibration=calibration,
+        images=drawn,
+        golden=drawn.images[::6],
     )
     return Bundle(out, source, report)
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from hcr_export.artifacts import EXACT, KINDS, Limits, choose
+from hcr_export.artifacts import EXACT, KINDS, USUAL, Limits, choose
 from hcr_runtime import ModelError
 
-# The six that a bundle holds, by format and quantization.
+# The six that a bundle holds where nothing else is asked for.
 NAMES = {
     "float32.tflite",
     "float16.tflite",
@@ -16,22 +16,20 @@ NAMES = {
 }
 
 
-def test_a_bundle_holds_six_kinds_with_names_of_their_own() -> None:
-    assert [kind.name for kind in choose([])] == [kind.name for kind in KINDS]
-    assert {kind.name for kind in KINDS} == NAMES
-    assert len({kind.file_name("m") for kind in KINDS}) == len(NAMES)
+def test_a_bundle_holds_six_kinds_by_default() -> None:
+    assert choose([]) == USUAL
+    assert {kind.name for kind in USUAL} == NAMES
+
+
+def test_every_file_of_a_bundle_has_a_name_of_its_own() -> None:
+    names = [name for kind in KINDS for name in (kind.file_name("m"), *kind.part_names("m"))]
+    assert len(names) == len(set(names))
+    assert "m-int8.h" in names
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_file_is_named_after_what_it_is(kind) -> None:
     assert kind.file_name("arabic-letters") == f"arabic-letters-{kind.quantization}.{kind.format}"
-    # The engine's pip name and version, for people who must install it.
-    distribution = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime"}[kind.engine]
-    assert kind.min_engine.startswith(f"{distribution}>=")
-
-
-def test_onnxruntime_that_dies_on_a_raspberry_pi_is_not_allowed() -> None:
-    assert {kind.min_engine for kind in KINDS if kind.format == "onnx"} == {"onnxruntime>=1.22"}
 
 
 def test_choice_keeps_the_usual_order_and_counts_each_once() -> None:

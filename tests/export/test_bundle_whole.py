@@ -15,6 +15,7 @@ from hcr_export.artifacts import choose
 from hcr_export.bundle import BundleError, export_bundle, read_manifest, whole_folder
 from hcr_export.keras_file import KerasFile
 from hcr_export.parity import ParityReport
+from hcr_export.plan import Border, plan
 from hcr_runtime import ImageError, SpecError
 
 Export = Callable[..., ParityReport]
@@ -28,7 +29,7 @@ def export(source: KerasFile, drawn, calibration) -> Export:
     def run(out: Path, **options: object) -> ParityReport:
         arguments = {
             "source": source,
-            "kinds": choose(["float32.onnx"]),
+            "plan": plan(choose(["float32.onnx"])),
             "calibration": calibration,
             "images": drawn,
             "golden": drawn.images[:2],
@@ -238,10 +239,10 @@ def test_failed_parity_still_writes_the_bundle(
     worse = [weight.copy() for weight in good]
     worse[-1][0] = -1000.0  # the bias of the first letter
 
-    def damaging(wanted: KerasFile) -> object:
+    def damaging(wanted: KerasFile, border: Border) -> object:
         wanted.model.set_weights(worse)
         try:
-            return convert(wanted)
+            return convert(wanted, border)
         finally:
             wanted.model.set_weights(good)
 

@@ -5,10 +5,18 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from hcr_export.artifacts import choose
+from hcr_export.plan import plan
 from hcr_runtime import ModelSpec
 from hcr_runtime.carrier import read_zip_spec
 
-QUANTIZATIONS = ["float32", "float16", "dynamic-int8", "int8"]
+BORDERS = {
+    "float32": np.float32,
+    "float16": np.float32,
+    "dynamic-int8": np.float32,
+    "int8": np.int8,
+    "int16x8": np.int16,
+}
+QUANTIZATIONS = list(BORDERS)
 
 
 def _interpreter(bundle, quantization: str) -> Interpreter:
@@ -24,8 +32,7 @@ def test_border_of_the_model(quantization: str, bundle) -> None:
     (image,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert list(image["shape"]) == [1, 32, 32, 1]
     assert list(output["shape"]) == [1, 28]
-    border = np.int8 if quantization == "int8" else np.float32
-    assert (image["dtype"], output["dtype"]) == (border, border)
+    assert image["dtype"] == output["dtype"] == BORDERS[quantization]
 
 
 def _weights(bundle, quantization: str) -> list[dict[str, object]]:
@@ -61,5 +68,5 @@ def test_int8_is_full_integer_and_per_channel(bundle) -> None:
 def test_description_is_at_the_end(quantization: str, bundle) -> None:
     spec = read_zip_spec(bundle.path / f"tiny-{quantization}.tflite")
     assert isinstance(spec, ModelSpec)
-    (kind,) = choose([f"{quantization}.tflite"])
-    assert spec.provenance.quantization == f"{quantization}: {kind.description}"
+    (planned,) = plan(choose([f"{quantization}.tflite"])).artifacts
+    assert spec.provenance.quantization == f"{quantization}: {planned.description}"

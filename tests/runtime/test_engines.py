@@ -132,8 +132,8 @@ def test_tflite_whose_flatbuffer_is_damaged_before_its_description(
         ("model.onnx", ModelError, "model.onnx is cut short, or no ONNX model"),
         ("model.tflite", SpecError, "model.tflite is cut short, or has no description"),
         # Formats that other tools export; the message lists ours.
-        ("model.h5", ModelError, "'.h5'; allowed: .onnx, .tflite"),
-        ("model", ModelError, "has the suffix ''; allowed: .onnx, .tflite"),
+        ("model.h5", ModelError, "'.h5'; allowed: .onnx, .ort, .tflite"),
+        ("model", ModelError, "has the suffix ''; allowed: .onnx, .ort, .tflite"),
     ],
 )
 def test_text_file(tmp_path: Path, name: str, error: type[HcrError], says: str) -> None:

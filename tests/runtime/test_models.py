@@ -78,5 +78,5 @@ def test_path_that_is_no_model_file(
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "labels.txt").write_text("ا\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"is no model file; allowed: \.onnx, \.tflite"):
+    with pytest.raises(ModelError, match=r"is no model file; allowed: \.onnx, \.ort, \.tflite"):
         Classifier.load(name)

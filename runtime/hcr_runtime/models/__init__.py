@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from hcr_runtime.errors import ModelError, nearest
+from hcr_runtime.integrity import MANIFEST
 
 _FOLDER = Path(__file__).parent
 
@@ -20,23 +21,29 @@ def shipped_models() -> dict[str, Path]:
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the file of a shipped model's name, or of a path to a model file.
+    """Return the file of a shipped model's name, of a path to a model file, or a bundle's folder.
 
     Raises:
         ModelError: It is neither; the message names the nearest known models.
     """
     shipped = shipped_models()
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model cannot be a {type(model).__name__}", allowed="a name or a path")
     path = Path(model)
     if str(path) in shipped:
         return shipped[str(path)]
     try:
         is_file, exists = path.is_file(), path.exists()
-    except OSError:  # a name too long for the file system
+    except (OSError, ValueError):  # a name too long for the file system, or with a zero byte
         is_file = exists = False
-    if path.suffix in (".onnx", ".tflite"):
+    if path.suffix in (".onnx", ".ort", ".tflite"):
         if is_file:
             return path
         raise ModelError(f"there is no model file {path}", allowed=nearest(path.stem, shipped))
+    if exists and (path / MANIFEST).is_file():
+        return path
     if exists:
-        raise ModelError(f"{path} is no model file", allowed=".onnx, .tflite, or a shipped name")
+        raise ModelError(
+            f"{path} is no model file", allowed=".onnx, .ort, .tflite, a bundle, or a shipped name"
+        )
     raise ModelError(f"there is no model {str(model)!r}", allowed=nearest(str(model), shipped))

@@ -1,0 +1,153 @@
+"""SavedModel folders, of Keras 2 and of ``model.export``: a graph with its numbers, and no code.
+
+The graph becomes one layer, so that it is measured and converted like any other model. The layer
+keeps the folder's files in the ``.keras`` file that it is saved in.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hcr_export._keras import keras
+from hcr_export._quiet import quiet
+from hcr_runtime import ModelError
+
+GRAPH_FILE = "saved_model.pb"
+ENDPOINT = "serving_default"
+# Operations that reach out of the graph: a classifier needs none of them.
+_REACHING_OUT = frozenset(
+    (
+        *("EagerPyFunc", "PyFunc", "PyFuncStateless"),
+        *("MatchingFiles", "ReadFile", "WholeFileReader", "WriteFile"),
+    )
+)
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether `path` is a SavedModel folder."""
+    return (path / GRAPH_FILE).is_file()
+
+
+@keras.saving.register_keras_serializable("hcr_edge")
+class SavedGraph(keras.layers.Layer):
+    """The serving function of a SavedModel as a layer.
+
+    Args:
+        input_shape_: Shape of its input with the batch axis, unknown lengths as None.
+        output_shape_: The same of its output.
+        **kwargs: As for every layer.
+    """
+
+    def __init__(self, input_shape_: Any, output_shape_: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.input_shape_, self.output_shape_ = input_shape_, output_shape_
+        self._files: dict[str, bytes] = {}
+        self._function: Any = None
+
+    def read(self, folder: Path) -> None:
+        """Load the graph and keep the folder's files."""
+        from hcr_export._tensorflow import tf
+
+        self._files = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        # Loaded from a copy of what is kept: both are the same, whatever happens to the folder.
+        with tempfile.TemporaryDirectory(prefix="hcr-edge-") as copy:
+            self.save_assets(copy)
+            with quiet():
+                self._loaded = tf.saved_model.load(copy)
+        self._function = self._loaded.signatures[ENDPOINT]
+
+    def call(self, image: Any) -> Any:
+        """Run the graph."""
+        (name,) = self._function.structured_input_signature[1]
+        (output,) = self._function(**{name: image}).values()
+        return output
+
+    def compute_output_spec(self, image: Any, **_: Any) -> Any:
+        """Return the output's shape, also before the graph is loaded."""
+        return keras.KerasTensor(self.output_shape_, dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        shapes = {"input_shape_": self.input_shape_, "output_shape_": self.output_shape_}
+        return {**super().get_config(), **shapes}
+
+    def save_assets(self, folder: str) -> None:
+        """Write the SavedModel's files."""
+        for name, data in self._files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    def load_assets(self, folder: str) -> None:
+        """Read the SavedModel's files."""
+        _check_graph(Path(folder))
+        self.read(Path(folder))
+
+
+def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
+    """Load a SavedModel as a Keras model with one layer.
+
+    Args:
+        folder: The folder, with ``saved_model.pb`` in it.
+        allow_unsafe: Load also a graph that reads or writes files.
+
+    Raises:
+        ModelError: It is damaged, has no function from one image to one vector, or is unsafe.
+    """
+    from hcr_export._tensorflow import tf
+
+    if not allow_unsafe:
+        _check_graph(folder)
+    try:
+        with quiet():
+            signatures = tf.saved_model.load(str(folder)).signatures
+    except Exception as error:  # its reader raises whatever the files make it meet
+        reason = str(error).strip().partition("\n")[0][:160]
+        raise ModelError(f"{folder.name} is a damaged SavedModel ({reason})") from error
+    if ENDPOINT not in signatures:
+        raise ModelError(
+            f"the SavedModel {folder.name} has no function {ENDPOINT!r}",
+            allowed=f"a classifier saved by Keras (it has: {', '.join(signatures) or 'none'})",
+        )
+    function = signatures[ENDPOINT]
+    inputs, outputs = function.structured_input_signature[1], function.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"{folder.name} has {len(inputs)} inputs ({', '.join(sorted(inputs))})"
+            f" and {len(outputs)} outputs",
+            allowed="a classifier of one image, with one output",
+        )
+    (image,), (scores,) = inputs.values(), outputs.values()
+    shapes = [tuple(part.shape) if part.shape.rank else () for part in (image, scores)]
+    layer = SavedGraph(*shapes, name="saved_graph")
+    layer.read(folder)
+    tensor = keras.Input(batch_shape=shapes[0], dtype=image.dtype.name, name="image")
+    return keras.Model(tensor, layer(tensor))
+
+
+def _check_graph(folder: Path) -> None:
+    """Refuse a graph that reads or writes files, or calls Python."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graph = SavedModel()
+    try:
+        graph.ParseFromString((folder / GRAPH_FILE).read_bytes())
+    except Exception as error:  # protobuf's own error, by implementation
+        raise ModelError(f"{folder.name} is a damaged SavedModel ({GRAPH_FILE})") from error
+    operations = {
+        node.op
+        for part in graph.meta_graphs
+        for nodes in (part.graph_def.node, *(f.node_def for f in part.graph_def.library.function))
+        for node in nodes
+    }
+    if found := sorted(operations & _REACHING_OUT):
+        raise ModelError(
+            f"the graph in {folder.name} reads or writes files, or calls Python ({found[0]})",
+            hint="--allow-unsafe runs it all the same",
+        )

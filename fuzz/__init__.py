@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of the runtime; see docs/fuzzing.md."""

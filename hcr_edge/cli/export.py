@@ -1,0 +1,218 @@
+"""The command export: a Keras model in, a proven bundle out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.cli.console import warn, working
+from hcr_edge.cli.export_plan import (
+    ArtifactOption,
+    AutoOption,
+    BatchOption,
+    InputOption,
+    LayoutOption,
+    QuantizationOption,
+    TargetOption,
+    chosen_kinds,
+    find_smallest,
+    say_choice,
+)
+from hcr_edge.cli.extras import export_extra
+from hcr_edge.cli.options import DataDir, Json, Overwrite
+from hcr_edge.cli.parity import (
+    MaxDrop,
+    MinAgreement,
+    SkipDamaged,
+    Unsafe,
+    default_dataset,
+    finish_parity,
+    limits,
+    report_skipped,
+)
+from hcr_runtime import ModelError, SpecError
+
+if TYPE_CHECKING:
+    from hcr_export.keras_file import KerasFile
+
+FOREIGN = "Models from elsewhere"
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(help="A shipped name, a run folder, a .keras or .h5 file, a SavedModel."),
+    ],
+    out: Annotated[Path, typer.Option(help="The bundle's folder, to be made.")],
+    artifact: ArtifactOption = None,
+    target: TargetOption = None,
+    input_type: InputOption = "float32",
+    layout: LayoutOption = "NHWC",
+    batch: BatchOption = None,
+    quantization: QuantizationOption = None,
+    auto: AutoOption = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="What parity is measured on; a data set as for evaluate, or drawn."),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="What calibrates int8; also folder:PATH of images without classes."),
+    ] = None,
+    data_dir: DataDir = None,
+    max_drop: MaxDrop = None,
+    min_agreement: MinAgreement = None,
+    skip_damaged: SkipDamaged = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    spec: Annotated[
+        Path | None,
+        typer.Option(help="A YAML file with what the options below say.", rich_help_panel=FOREIGN),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="A file, one label a line or JSON; or a map.", rich_help_panel=FOREIGN),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it.", rich_help_panel=FOREIGN)
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Pixels, e.g. 28 or 32x48.", rich_help_panel=FOREIGN)
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="1 (grey) or 3 (RGB).", rich_help_panel=FOREIGN)
+    ] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="What pixels were brought to: 0-1, -1-1, 0-255, or mean,std.",
+            rich_help_panel=FOREIGN,
+        ),
+    ] = None,
+    polarity: Annotated[
+        str | None,
+        typer.Option(
+            help="What it reads: bright ink, dark ink, or images as-is.", rich_help_panel=FOREIGN
+        ),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            help="Images are stretched to its input, padded, or their glyph centered: stretch,"
+            " pad, center.",
+            rich_help_panel=FOREIGN,
+        ),
+    ] = None,
+    interpolation: Annotated[
+        str | None,
+        typer.Option(help="area, bilinear or nearest.", rich_help_panel=FOREIGN),
+    ] = None,
+    allow_unsafe: Unsafe = False,
+) -> None:
+    """Convert a model to TFLite and ONNX and prove every file against Keras.
+
+    Without a data set, calibration and parity run on drawn images, and the report says so.
+    Exit code 1: a file is beyond its limits (the bundle says which, and which letters lost).
+
+    Examples: [bold]hcr-edge export arabic-letters --out build/arabic-letters[/],
+    [bold]hcr-edge export arabic-letters --target microcontroller --out build/micro[/],
+    [bold]hcr-edge export arabic-letters --auto --max-drop 0.1 --out build/smallest[/],
+    [bold]hcr-edge export digits.h5 --labels digits.txt --normalize 0-1 --calibration folder:scans
+    --out build/digits[/]
+    """
+    options = {
+        "labels": labels,
+        "name": name,
+        "input-size": input_size,
+        "channels": channels,
+        "normalize": normalize,
+        "polarity": polarity,
+        "fit": fit,
+        "interpolation": interpolation,
+    }
+    if auto and quantization:
+        raise ModelError("--auto finds the quantization by itself", hint="leave --quantization out")
+    path = find_checkpoint(model)
+    with (
+        tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder,
+        working("loading TensorFlow") as status,
+    ):
+        with export_extra("export"):
+            from hcr_edge.proof_images import (
+                DRAWN,
+                calibration_images,
+                golden_images,
+                parity_images,
+                tuning_images,
+            )
+            from hcr_export.bundle import check_out, export_bundle
+            from hcr_export.plan import Border, plan
+            from hcr_export.quantization import read_recipe
+        check_out(out, overwrite)
+        recipe = read_recipe(quantization) if quantization else None
+        kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
+        border = Border(input_type, layout, batch)
+        source, foreign = _load(path, spec, options, Path(folder), allow_unsafe)
+        status.update("reading the images")
+        # A published set with a foreign model's labels need not be what it reads.
+        standard = DRAWN if foreign else default_dataset(data_dir, source.spec)
+        images = parity_images(
+            dataset or standard, None, data_dir, source.spec, skip_damaged=skip_damaged
+        )
+        report_skipped(images.skipped)
+        proven = calibration_images(calibration or standard, data_dir, source.spec, skip_damaged)
+        if proven.description.startswith("synthetic"):
+            warn(f"int8 is calibrated on synthetic images ({len(proven.images)}): give real ones")
+        if auto:
+            order = find_smallest(
+                source,
+                kinds,
+                border,
+                proven,
+                tuning_images(calibration or standard, data_dir, source.spec, proven),
+                limits(max_drop, min_agreement),
+                status.update,
+            )
+        else:
+            order = plan(kinds, border, recipe, targets=target or [])
+        report = export_bundle(
+            source,
+            out,
+            plan=order,
+            calibration=proven,
+            images=images,
+            golden=golden_images(source.spec),
+            limits=limits(max_drop, min_agreement),
+            overwrite=overwrite,
+            progress=status.update,
+        )
+    if not as_json:
+        say_choice(order)
+    finish_parity(report, out, as_json)
+
+
+def _load(
+    path: Path, spec: Path | None, options: dict[str, Any], folder: Path, allow_unsafe: bool
+) -> tuple[KerasFile, bool]:
+    """Load a model of ours, or adopt one from elsewhere; tell which it was."""
+    from hcr_edge.model_facts import read_facts
+    from hcr_export.foreign import adopt, has_spec
+    from hcr_export.keras_file import load_keras
+
+    if not has_spec(path):
+        adopted = adopt(path, read_facts(spec, options), folder, allow_unsafe)
+        warn(f"{path.name}: {'; '.join(adopted.filled)}")
+        return adopted.source, True
+    given = [f"--{key}" for key, value in {"spec": spec, **options}.items() if value is not None]
+    if given:
+        raise SpecError(
+            f"{path.name} carries its own description", hint=f"leave out {', '.join(given)}"
+        )
+    return load_keras(path, allow_unsafe), False
+
+
+COMMANDS = (export,)

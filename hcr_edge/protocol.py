@@ -1,0 +1,84 @@
+"""Which images train, which choose the epoch, and which test."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from hcr_edge.datasets import (
+    OWN_KINDS,
+    Dataset,
+    hold_out_writers,
+    load_dataset,
+    parse_spec,
+    renumber,
+)
+from hcr_edge.errors import RecipeError
+from hcr_edge.recipe import FOLDS, Recipe
+
+
+def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Dataset, Dataset]:
+    """Return the training, validation and test parts.
+
+    Validation takes every `validation_share`-th writer of the training part.
+
+    Raises:
+        DataError: The data set, or its test part, is missing or damaged.
+    """
+    if recipe.test_dataset is not None:
+        training = load_dataset(recipe.dataset, "all", data_dir=data_dir)
+        test = _of_another_source(recipe, training, data_dir)
+    elif recipe.protocol == "official":
+        training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
+        # One's own test folders may lack a class that the training folders have.
+        test = load_dataset(recipe.dataset, "test", data_dir=data_dir, label_set=training.label_set)
+    else:
+        everything = load_dataset(recipe.dataset, "all", data_dir=data_dir)
+        held_out = hold_out_writers(everything, FOLDS, recipe.fold)
+        training = everything.select(~held_out, "train")
+        test = everything.select(held_out, f"writers of fold {recipe.fold}")
+    validating = hold_out_writers(training, recipe.validation_share, fold=1)
+    validation = training.select(validating, "validation")
+    training = training.select(~validating, "train")
+    if recipe.limit is not None:
+        training = training.limit(recipe.limit, recipe.seed)
+    return training, validation, test
+
+
+def _of_another_source(recipe: Recipe, training: Dataset, data_dir: Path | None) -> Dataset:
+    """Read all of the recipe's `test_dataset`, numbered as the training's classes are."""
+    other = str(recipe.test_dataset)
+    families = [{_family(name) for name in parse_spec(spec)[0]} for spec in (recipe.dataset, other)]
+    if shared := families[0] & families[1]:
+        raise RecipeError(
+            f"recipe: both dataset and test_dataset hold {', '.join(sorted(shared))}",
+            allowed="a test of another source",
+        )
+    test = load_dataset(other, "all", data_dir=data_dir, label_set=training.label_set)
+    place = {label.text: i for i, label in enumerate(training.label_set)}
+    table = np.array([place.get(label.text, -1) for label in test.label_set], np.int64)
+    return renumber(test, table, training.label_set, recipe.dataset)
+
+
+def _family(name: str) -> str:
+    """Sets of one family, as emnist-letters and emnist-balanced, share images or writers.
+
+    >>> _family("emnist-letters"), _family("hijja:28,isolated"), _family("folder:pens/mine")
+    ('emnist', 'hijja', 'folder:pens/mine')
+    """
+    if name.startswith(OWN_KINDS):
+        kind, _, path = name.partition(":")
+        return f"{kind}:{os.path.normpath(path)}"
+    return re.split("[-:]", name)[0]
+
+
+def protocol_of(recipe: Recipe, data: Dataset) -> str:
+    """Whose split it is: not every set has an official one."""
+    if recipe.test_dataset is not None:
+        return "another source"
+    if recipe.protocol != "official":
+        return recipe.protocol
+    return "official" if data.split_rule == "published" else data.split_rule

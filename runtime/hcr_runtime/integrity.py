@@ -1,0 +1,117 @@
+"""Whether a model file is the one that was meant: checksums, manifests, signatures."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hcr_runtime.errors import EngineError, ModelError
+
+SIGNATURE_SUFFIX = ".sig"
+MANIFEST = "manifest.json"
+# Of the artifacts in a bundle, the first of its engine that is there.
+_PREFERRED = {
+    "onnxruntime": ("int8.onnx", "float32.onnx", "int8.ort", "float32.ort", "float16.onnx"),
+    "litert": ("int8.tflite", "float32.tflite"),
+    "opencv": ("float32.onnx",),
+}
+
+
+def check_sha256(data: bytes, expected: str, name: str) -> None:
+    """Raise `ModelError` unless `data` has the SHA-256 `expected` (hexadecimal, either case)."""
+    found = hashlib.sha256(data).hexdigest()
+    if not hmac.compare_digest(found.encode(), expected.strip().lower().encode()):
+        raise ModelError(
+            f"{name} has the SHA-256 {found}",
+            allowed=expected,
+            hint="it was altered, or another file is meant",
+        )
+
+
+def bundle_file(folder: Path, engine: str) -> tuple[Path, str]:
+    """Return the file of a bundle that `engine` shall run, and its SHA-256 in the manifest.
+
+    Raises:
+        ModelError: `folder` is no bundle, its manifest is malformed, or it has no such file.
+    """
+    kinds = {
+        item["kind"]: item for item in _manifest_files(folder) if item.get("role") == "artifact"
+    }
+    item = next((kinds[kind] for kind in _PREFERRED[engine] if kind in kinds), None)
+    if item is None:
+        raise ModelError(
+            f"the bundle {folder} holds nothing for {engine}",
+            allowed=f"one of {', '.join(_PREFERRED[engine])}",
+            hint=f"it holds {', '.join(kinds) or 'no artifacts'}",
+        )
+    return folder / item["file"], item["sha256"]
+
+
+def _manifest_files(folder: Path) -> list[dict[str, Any]]:
+    path = folder / MANIFEST
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        for item in files:
+            if item["role"] != "artifact":
+                continue
+            # Artifacts lie beside the manifest: nothing outside the bundle is ever read.
+            if not item["file"] or Path(item["file"]).name != item["file"]:
+                raise ValueError(f"the file {item['file']!r}")
+            if not isinstance(item["sha256"], str) or not isinstance(item["kind"], str):
+                raise ValueError(f"{item['file']} without checksum or kind")
+    except OSError as error:
+        raise ModelError(
+            f"{folder} is no bundle (no {MANIFEST})", allowed="a folder of 'hcr-edge export'"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path} is malformed ({error})", hint="export the model again") from error
+    return list(files)
+
+
+def check_signature(data: bytes, path: Path, public_key: str | os.PathLike[str] | bytes) -> None:
+    """Verify the Ed25519 signature (RFC 8032) that lies beside a model file, ``FILE.sig``.
+
+    Args:
+        data: The model file's bytes.
+        path: Its path; the signature of 64 bytes lies beside it.
+        public_key: PEM (SubjectPublicKeyInfo, RFC 8410): the path of a file, or its bytes.
+
+    Raises:
+        ModelError: The signature is missing or not of this file and key, or the key is none.
+        EngineError: The package ``cryptography`` is not installed.
+    """
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError as error:
+        raise EngineError(
+            "verifying a signature needs the package cryptography",
+            hint="install 'hcr-edge-runtime[signature]'",
+        ) from error
+    signature = path.with_name(path.name + SIGNATURE_SUFFIX)
+    try:
+        pem = public_key if isinstance(public_key, bytes) else Path(public_key).read_bytes()
+        signed = signature.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {error.filename}: {error.strerror}",
+            hint="'hcr-edge sign' writes the signature beside the model file",
+        ) from error
+    try:
+        key = load_pem_public_key(pem)
+    except Exception as error:
+        raise ModelError("the public key is no PEM", allowed="a PEM file of Ed25519") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise ModelError(f"the public key is {type(key).__name__}", allowed="Ed25519")
+    try:
+        key.verify(signed, data)
+    except InvalidSignature as error:
+        raise ModelError(
+            f"{path.name} is not what was signed with this key",
+            hint="it was altered, or signed by someone else",
+        ) from error
