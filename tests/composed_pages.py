@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime import Box
+from hcr_runtime import Box, ReadGlyph
 from hcr_runtime.preprocess import lift_ink
 
 Image = NDArray[np.uint8]
@@ -252,3 +252,44 @@ def _light(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArr
         distance = (0.8 * x + y - rng.uniform(0.7, 1.0)) * height
         light = 1 - look.shadow / (1 + np.exp(-np.clip(distance / 6, -60, 60)))
     return light.astype(np.float32)
+
+
+@dataclass
+class Score:
+    """What was found and read on pages of a kind."""
+
+    letters: int = 0
+    found: int = 0
+    read: int = 0
+    alone: int = 0
+    false: int = 0
+
+    def __iadd__(self, other: Score) -> Score:
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+
+def judge(page: Page, truth: Sequence[str], read: Sequence[ReadGlyph]) -> Score:
+    """Match glyphs with letters: each letter is found where one glyph alone lies on its ink."""
+    overlap = np.array([[_common(box, glyph.box) for glyph in read] for box in page.boxes])
+    overlap = overlap.reshape(len(page.boxes), len(read))
+    score = Score(letters=len(truth))
+    meets = overlap > 0.15
+    for i, text in enumerate(truth):
+        mine = np.flatnonzero(meets[i])
+        if len(mine) == 1 and overlap[i, mine[0]] > 0.5 and meets[:, mine[0]].sum() == 1:
+            glyph = read[mine[0]]
+            if not glyph.touching:
+                score.found += 1
+                score.read += glyph.prediction.label == text
+    score.false = int((~meets.any(axis=0)).sum()) if len(read) else 0
+    return score
+
+
+def _common(box: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(box.left + box.width, other.left + other.width) - max(box.left, other.left)
+    down = min(box.top + box.height, other.top + other.height) - max(box.top, other.top)
+    both = max(across, 0) * max(down, 0)
+    return both / (box.width * box.height + other.width * other.height - both or 1)

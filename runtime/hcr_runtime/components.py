@@ -35,9 +35,9 @@ DOT_REACH, MARK_REACH = 0.6, 0.3
 OVERLAP = 0.5
 # Strokes of one letter that lie over one another are at most so many strokes' widths apart.
 STROKE_GAP = 1.0
-# A component with so much of its ink in a second writing box runs through both; one so much
-# longer than the usual letter is several letters that touch.
-SHARED, TOUCHING_SIZE = 0.3, 2.3
+# A component with so much of its ink in a second writing box runs through both; one so much wider
+# than the usual letter is long is several letters that touch.
+SHARED, TOUCHING_WIDTH = 0.3, 2.0
 # Where more of the letters than this leave their boxes, these are no writing boxes.
 MOST_LEAVING = 0.2
 # The usual letter's longer side in its writing box, as people write, and the longest's.
@@ -97,7 +97,7 @@ class Components:
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
         self.ink = _places(mask)
-        # Small labels are several times faster, where they count as far as there can be components.
+        # Small labels are several times faster; ink of fewer pixels cannot have more components.
         kind = cv2.CV_16U if len(self.ink) < 2**16 else cv2.CV_32S
         count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
             mask, connectivity=8, ltype=kind
@@ -127,15 +127,15 @@ class Components:
         usable[0] = False
         return np.asarray(usable, np.bool_)
 
-    def group(
-        self, members: NDArray[np.int64], side: float, touching: bool, centre: NDArray[np.float64]
-    ) -> Group:
-        """Make one character of some components."""
-        left, top = self.low[members].min(axis=0).tolist()
-        right, bottom = self.high[members].max(axis=0).tolist()
-        x, y = centre.tolist()
-        numbers = tuple(members.tolist())
-        return Group(numbers, left, top, right, bottom, side, touching, (x, y))
+    def bounds(self, members: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Left, top, right and bottom of groups of components, int64, (groups, 4).
+
+        Args:
+            members: Their numbers, one group behind the other.
+            starts: Where each group begins.
+        """
+        low = np.minimum.reduceat(self.low[members], starts, axis=0)
+        return np.hstack([low, np.maximum.reduceat(self.high[members], starts, axis=0)])
 
 
 def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
@@ -177,13 +177,19 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         members = np.flatnonzero(in_box & (first == box))
         main = members[components.area[members].argmax()]
         members = members[components.level[members] > SPECK_LEVEL * components.level[main]]
-        group = components.group(
-            members, FORM_SHARE * float(side[box]), bool(shared[members].any()), middle[box]
-        )
-        extent = group.right - group.left, group.bottom - group.top
+        left, top, right, bottom = components.bounds(members, np.zeros(1, np.int64))[0].tolist()
+        extent = right - left, bottom - top
         # Printed marks fill several boxes.
         if max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]:
-            groups.append(group)
+            groups.append(
+                Group(
+                    tuple(members.tolist()),
+                    *(left, top, right, bottom),
+                    FORM_SHARE * float(side[box]),
+                    bool(shared[members].any()),
+                    (float(middle[box, 0]), float(middle[box, 1])),
+                )
+            )
     # A box whose line is missing is none; what else is there is larger, or fainter: wood, print.
     usual = float(np.median(side))
     level = _usual(components.level[letters & in_box])
@@ -223,14 +229,23 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
         return []
     host = _hosts(components, kept, letters, size)
     usual = float(np.median(components.length[letters]))
+    order = np.argsort(host, kind="stable")
+    order = order[np.searchsorted(host[order], 0) :]
+    numbers, starts = np.unique(host[order], return_index=True)
+    bounds = components.bounds(kept[order], starts)
+    members = np.split(kept[order], starts[1:])
     groups = []
-    for letter in letters[np.isin(letters, host)].tolist():
-        members = kept[host == letter]
-        low, high = components.low[members].min(axis=0), components.high[members].max(axis=0)
-        long = int((high - low).max())
-        touching = len(letters) > 4 and long > TOUCHING_SIZE * usual
-        side = max(usual / BOX_SHARE, long / MAX_SHARE)
-        groups.append(components.group(members, side, touching, (low + high) / 2))
+    for parts, (left, top, right, bottom) in zip(members, bounds.tolist(), strict=True):
+        long = max(right - left, bottom - top)
+        groups.append(
+            Group(
+                tuple(parts.tolist()),
+                *(left, top, right, bottom),
+                max(usual / BOX_SHARE, long / MAX_SHARE),
+                len(numbers) > 4 and right - left > TOUCHING_WIDTH * usual,
+                ((left + right) / 2, (top + bottom) / 2),
+            )
+        )
     return groups
 
 

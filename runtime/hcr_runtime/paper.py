@@ -12,7 +12,7 @@ COARSE = 4
 # Dark is ink where it is narrower than this share of the longer side, and background otherwise.
 WIDEST_STROKE = 1 / 9
 # Blocks, in pixels, for which polarity and texture are measured, on every SAMPLE-th pixel.
-BLOCK, SAMPLE = 64, 4
+BLOCK, SAMPLE = 64, 8
 # Differences beyond this (0-255) say no more about what is ink.
 CLEAR = 64
 # Ink is at least so much darker than its paper (0-255, paper at 255).
@@ -83,8 +83,9 @@ def _threshold(darkness: GrayImage) -> GrayImage:
     level = np.clip(cv2.medianBlur(texture, 3) * TEXTURE_RATIO, MIN_INK, CLEAR).astype(np.uint8)
     level = cv2.resize(level, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
     mask = cv2.compare(darkness, level, cv2.CMP_GT)
-    if cv2.countNonZero(mask):
-        stroke = INK_SHARE * cv2.mean(darkness, mask)[0]
+    inked = darkness[::COARSE, ::COARSE][mask[::COARSE, ::COARSE] > 0]
+    if inked.size:
+        stroke = INK_SHARE * float(inked.mean())
         mask = cv2.bitwise_and(mask, cv2.compare(darkness, stroke, cv2.CMP_GT))
     desk = _desk(texture)
     if desk.any():

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.rulings import MIN_LENGTH, Ruling, darkest, erase_rulings, thickest
+from hcr_runtime.rulings import Ruling, darkest, erase_rulings, thickest
 
 # Least side of a writing box in pixels.
 MIN_BOX = 16
@@ -28,14 +28,7 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArra
         255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
         from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
     """
-    height, width = mask.shape
-    level, erased = erase_rulings(darkness, mask, round(MIN_LENGTH * width))
-    turned_darkness, turned = cv2.transpose(darkness), cv2.transpose(mask)
-    upright, erased_upright = erase_rulings(turned_darkness, turned, round(MIN_LENGTH * height))
-    if upright:
-        cv2.transpose(turned_darkness, darkness)
-        cv2.transpose(turned, mask)
-        cv2.bitwise_or(erased, cv2.transpose(erased_upright), erased)
+    level, upright, erased = erase_rulings(darkness, mask)
     if len(level) < 2 or len(upright) < 2:
         return erased, _erase_outlines(darkness, mask, erased)
     lines = erased.copy()
