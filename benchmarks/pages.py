@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from hcr_edge.cli.read import marks
 from hcr_edge.datasets import load_dataset, match_labels
 from hcr_edge.drawing import draw_overlay
-from hcr_runtime import Box, Classifier, ReadGlyph
+from hcr_runtime import Classifier
 from tests.composed_pages import (
     BLACK,
     BLACK_LINE,
@@ -41,8 +39,9 @@ from tests.composed_pages import (
     RED_LINE,
     YELLOW,
     Look,
-    Page,
+    Score,
     compose,
+    judge,
 )
 
 SETS = {
@@ -73,28 +72,14 @@ LOOKS = {
     "table, small": Look(lines="table", height=42, line=BLACK_LINE, skew=-2),
     "boxes, black": Look(lines="boxes", line=BLACK_LINE),
     "boxes, red, turned -5": Look(lines="boxes", line=RED_LINE, skew=-5, spill=0.2),
+    "boxes far apart, grey": Look(lines="boxes", gap=2.1, skew=2),
     "comb, black": Look(lines="comb", line=BLACK_LINE, skew=1),
     "comb, grey, shadow": Look(lines="comb", shadow=0.5, spill=0.2),
+    "on a desk, turned 3": Look(desk=True, skew=3),
+    "on a desk, table": Look(desk=True, skew=-2, lines="table", line=BLACK_LINE),
     "green board, chalk": Look(paper=BOARD, ink=CHALK, height=110),
     "blackboard, shadow": Look(paper=BLACKBOARD, ink=CHALK, shadow=0.4, noise=4),
 }
-
-
-@dataclass
-class Score:
-    """What was found and read on pages of a kind."""
-
-    letters: int = 0
-    found: int = 0
-    read: int = 0
-    alone: int = 0
-    false: int = 0
-    ordered: int = 0
-
-    def __iadd__(self, other: Score) -> Score:
-        for name in vars(self):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        return self
 
 
 def main(
@@ -148,31 +133,6 @@ def _boxed(image: object, set_name: str) -> np.ndarray:
         box[top : top + array.shape[0], left : left + array.shape[1]] = array
         return box
     return array
-
-
-def judge(page: Page, truth: Sequence[str], read: Sequence[ReadGlyph]) -> Score:
-    """Match glyphs with letters: each letter is found where one glyph alone lies on its ink."""
-    overlap = np.array([[_common(box, glyph.box) for glyph in read] for box in page.boxes])
-    overlap = overlap.reshape(len(page.boxes), len(read))
-    score = Score(letters=len(truth))
-    meets = overlap > 0.15
-    for i, text in enumerate(truth):
-        mine = np.flatnonzero(meets[i])
-        if len(mine) == 1 and overlap[i, mine[0]] > 0.5 and meets[:, mine[0]].sum() == 1:
-            glyph = read[mine[0]]
-            if not glyph.touching:
-                score.found += 1
-                score.read += glyph.prediction.label == text
-    score.false = int((~meets.any(axis=0)).sum()) if len(read) else 0
-    return score
-
-
-def _common(box: Box, other: Box) -> float:
-    """Intersection over union."""
-    across = min(box.left + box.width, other.left + other.width) - max(box.left, other.left)
-    down = min(box.top + box.height, other.top + other.height) - max(box.top, other.top)
-    both = max(across, 0) * max(down, 0)
-    return both / (box.width * box.height + other.width * other.height - both or 1)
 
 
 if __name__ == "__main__":

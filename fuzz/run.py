@@ -1,8 +1,7 @@
 """Fuzz one target: ``python -m fuzz.run image --runs 100000``.
 
-Coverage guides it through the runtime's Python code; OpenCV's and onnxruntime's own code is run,
-but not instrumented. A finding is written to the folder of findings, and ends the run with exit
-code 77.
+Coverage guides it through the runtime's Python code; the native code of OpenCV and onnxruntime is
+run, but not instrumented. A finding is written to ``findings/``, and ends the run.
 """
 
 from __future__ import annotations

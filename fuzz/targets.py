@@ -6,8 +6,10 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from hcr_runtime import Classifier, HcrError, Label, Limits, ModelSpec
@@ -135,16 +137,25 @@ def seeds(name: str) -> list[bytes]:
     return [archive.getvalue(), shipped[-6000:]]
 
 
+@cache
 def _images() -> list[bytes]:
-    import cv2
-
-    picture = np.add.outer(np.arange(9) * 20, np.arange(12) * 6).astype(np.uint8)
-    color = np.dstack([picture] * 4)
-    found = [(SAMPLES / "photos" / "beh-blue-pen.jpg").read_bytes()]
-    for suffix in (".png", ".jpg", ".webp", ".tiff", ".bmp", ".ppm", ".pgm", ".pbm"):
-        for form in (picture, color[:, :, :3], color, picture.astype(np.uint16)):
-            try:
-                found.append(bytes(cv2.imencode(suffix, form)[1]))
-            except cv2.error:  # not every format holds every form
-                continue
-    return found
+    gray = np.add.outer(np.arange(9) * 20, np.arange(12) * 6).astype(np.uint8)
+    color, alpha, deep = (
+        np.dstack([gray] * 3),
+        np.dstack([gray] * 4),
+        gray.astype(np.uint16) * 257,
+    )
+    forms = {
+        ".png": (gray, color, alpha, deep),
+        ".jpg": (gray, color),
+        ".webp": (color, alpha),
+        ".tiff": (gray, color, alpha, deep),
+        ".bmp": (gray, color, alpha),
+        ".ppm": (color,),
+        ".pgm": (gray, deep),
+        ".pbm": (gray,),
+    }
+    encoded = [
+        bytes(cv2.imencode(suffix, form)[1]) for suffix, held in forms.items() for form in held
+    ]
+    return [(SAMPLES / "photos" / "beh-blue-pen.jpg").read_bytes(), *encoded]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime import Box
+from hcr_runtime import Box, ReadGlyph
 from hcr_runtime.preprocess import lift_ink
 
 Image = NDArray[np.uint8]
@@ -57,7 +57,9 @@ class Look:
         quality: JPEG quality; None for no compression.
         noise: Standard deviation of the sensor's noise (0-255).
         blur: Standard deviation of the lens's blur, in pixels.
+        desk: Whether the sheet lies on a wooden desk, which fills the photograph's margins.
         spill: Share of a writing box by which letters are off its middle.
+        gap: Distance between the middles of separate boxes, in writing boxes.
     """
 
     height: int = 70
@@ -71,7 +73,9 @@ class Look:
     quality: int | None = 85
     noise: float = 2.0
     blur: float = 0.6
+    desk: bool = False
     spill: float = 0.08
+    gap: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,14 @@ def compose(
     """
     rng = np.random.default_rng(seed)
     width, height = size
-    gap = {"none": 1.3, "ruled": 1.25, "squared": 1.3, "table": 1.15, "boxes": 1.5, "comb": 1.15}
+    gap = {
+        "none": 1.3,
+        "ruled": 1.25,
+        "squared": 1.3,
+        "table": 1.15,
+        "boxes": look.gap,
+        "comb": 1.15,
+    }
     across, down = (
         gap[look.lines] * look.height,
         (1.6 if look.lines == "comb" else gap[look.lines]) * look.height,
@@ -127,8 +138,11 @@ def compose(
     # Ink over print: the darker wins; chalk covers what it meets.
     strength = alpha[..., None] * (0.9 + 0.1 * rng.random((height, width, 1), np.float32))
     page = page * (1 - strength) + np.float32(look.ink) * strength
-    turn = _camera(size, look.skew, rng)
+    turn = _camera(size, look, rng)
+    sheet = cv2.warpPerspective(np.ones((height, width), np.float32), turn, size)[..., None]
     page = cv2.warpPerspective(page, turn, size, borderValue=look.paper, flags=cv2.INTER_LINEAR)
+    if look.desk:
+        page = page * sheet + _wood(size, rng) * (1 - sheet)
     owner = cv2.warpPerspective(owner, turn, size, flags=cv2.INTER_NEAREST)
     page *= _light(size, look, rng)[..., None]
     page = cv2.GaussianBlur(page, (0, 0), look.blur) + rng.normal(0, look.noise, page.shape)
@@ -210,9 +224,21 @@ def _print_lines(
                 cv2.rectangle(page, *ends, look.line, thick, cv2.LINE_AA)
 
 
-def _camera(size: tuple[int, int], skew: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _wood(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Streaks of three widths along the grain, brown."""
     width, height = size
-    turn = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), skew, 0.94), [0, 0, 1]])
+    grain = np.zeros((height, width), np.float32)
+    for thin, long in ((1.0, 30), (2.5, 80), (9.0, 200)):
+        noise = rng.normal(0, 1, (height, width)).astype(np.float32)
+        streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=long, sigmaY=thin)
+        grain += streaks / streaks.std()
+    return np.float32((70, 105, 140)) + 11 * grain[..., None]
+
+
+def _camera(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArray[np.float64]:
+    width, height = size
+    skew, zoom = look.skew, 0.86 if look.desk else 0.94
+    turn = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), skew, zoom), [0, 0, 1]])
     corners = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
     shift = rng.uniform(-1, 1, (4, 2)) * abs(skew) / 5 * 0.03 * min(size)
     return cv2.getPerspectiveTransform(corners, np.float32(corners + shift)) @ turn
@@ -226,3 +252,44 @@ def _light(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArr
         distance = (0.8 * x + y - rng.uniform(0.7, 1.0)) * height
         light = 1 - look.shadow / (1 + np.exp(-np.clip(distance / 6, -60, 60)))
     return light.astype(np.float32)
+
+
+@dataclass
+class Score:
+    """What was found and read on pages of a kind."""
+
+    letters: int = 0
+    found: int = 0
+    read: int = 0
+    alone: int = 0
+    false: int = 0
+
+    def __iadd__(self, other: Score) -> Score:
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+
+def judge(page: Page, truth: Sequence[str], read: Sequence[ReadGlyph]) -> Score:
+    """Match glyphs with letters: each letter is found where one glyph alone lies on its ink."""
+    overlap = np.array([[_common(box, glyph.box) for glyph in read] for box in page.boxes])
+    overlap = overlap.reshape(len(page.boxes), len(read))
+    score = Score(letters=len(truth))
+    meets = overlap > 0.15
+    for i, text in enumerate(truth):
+        mine = np.flatnonzero(meets[i])
+        if len(mine) == 1 and overlap[i, mine[0]] > 0.5 and meets[:, mine[0]].sum() == 1:
+            glyph = read[mine[0]]
+            if not glyph.touching:
+                score.found += 1
+                score.read += glyph.prediction.label == text
+    score.false = int((~meets.any(axis=0)).sum()) if len(read) else 0
+    return score
+
+
+def _common(box: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(box.left + box.width, other.left + other.width) - max(box.left, other.left)
+    down = min(box.top + box.height, other.top + other.height) - max(box.top, other.top)
+    both = max(across, 0) * max(down, 0)
+    return both / (box.width * box.height + other.width * other.height - both or 1)

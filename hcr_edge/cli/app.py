@@ -22,12 +22,16 @@ from hcr_edge.cli import (
     data,
     device,
     evaluate,
+    explain,
     export,
     interrupt,
     matrix,
     parity,
     read,
+    sign,
+    synth,
     training,
+    webcam,
 )
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
@@ -82,7 +86,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _panel, _commands in (
-    ("On the device", (*read.COMMANDS, *device.COMMANDS)),
+    ("On the device", (*read.COMMANDS, *webcam.COMMANDS, *device.COMMANDS, *explain.COMMANDS)),
     (
         "On the workstation",
         (
@@ -92,6 +96,7 @@ for _panel, _commands in (
             *benchmark.COMMANDS,
             *evaluate.COMMANDS,
             *training.COMMANDS,
+            *sign.COMMANDS,
         ),
     ),
 ):
@@ -104,6 +109,12 @@ _data = typer.Typer(
 for _name, _command in data.COMMANDS.items():
     _data.command(_name)(guarded(_command))
 app.add_typer(_data, name="data", rich_help_panel="Data sets")
+
+
+_synth = typer.Typer(no_args_is_help=True, help="Composed videos: made, and read.")
+for _name, _command in synth.COMMANDS.items():
+    _synth.command(_name)(guarded(_command))
+app.add_typer(_synth, name="synth", rich_help_panel="Data sets")
 
 
 def main() -> None:

@@ -1,32 +1,24 @@
-"""Commands that need the runtime alone: classify, webcam, models, inspect, selftest."""
+"""Commands that need the runtime alone: classify, models, inspect, selftest."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hcr_edge.checkpoints import model_file
-from hcr_edge.cli.console import answer, answer_line, err, fail, say, show, table
+from hcr_edge.cli.console import answer, fail, say, show, table
 from hcr_runtime import (
-    Box,
-    CameraError,
     Classifier,
-    Frame,
     HcrError,
     ModelSpec,
     Prediction,
-    frames,
-    largest_glyph,
     shipped_models,
 )
 from hcr_runtime.carrier import read_zip_spec
 from hcr_runtime.engines import OnnxRuntimeEngine
 from hcr_runtime.golden import GoldenResult
-from hcr_runtime.segment import crop_glyph
 from hcr_runtime.selftest import selftest as run_selftest
 
 DEFAULT_MODEL = "arabic-letters"
@@ -78,85 +70,6 @@ def describe(prediction: Prediction) -> str:
         f"{prediction.label}  {prediction.name} {prediction.codepoint}"
         f"  {prediction.confidence:.1%}{refused}" + (f"  then {rest}" if rest else "")
     )
-
-
-def webcam(
-    source: Annotated[str, typer.Option(help="A camera's number, or a video file.")] = "0",
-    model: Model = DEFAULT_MODEL,
-    window: Annotated[bool, typer.Option("--window/--no-window", help="Show the picture.")] = True,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a frame (see docs/json.md).")
-    ] = False,
-) -> None:
-    """Read the largest glyph in every frame of a camera or video.
-
-    Examples: [bold]hcr-edge webcam[/], [bold]hcr-edge webcam --source clip.avi --no-window
-    --json[/]
-    """
-    if window:
-        check_screen()
-    classifier = Classifier.load(model)
-    try:
-        for frame in frames(source):
-            box = largest_glyph(frame.image)
-            prediction = None if box is None else classifier.classify(crop_glyph(frame.image, box))
-            if as_json:
-                answer_line(frame_to_dict(frame, box, prediction))
-            else:
-                text = describe(prediction) if prediction is not None else "-"
-                say(f"{frame.index}\t{frame.seconds:.2f} s\t{text}")
-            if window and not _show_frame(frame, box, prediction):
-                break
-    except KeyboardInterrupt:
-        err.print("stopped")
-
-
-def frame_to_dict(frame: Frame, box: Box | None, prediction: Prediction | None) -> dict[str, Any]:
-    """What ``webcam --json`` says of one frame."""
-    read = prediction is not None and prediction.label
-    return {
-        "frame": frame.index,
-        "t": round(frame.seconds, 3),
-        "label": prediction.label if prediction is not None and read else None,
-        "name": prediction.name if prediction is not None and read else None,
-        "confidence": round(prediction.confidence, 4) if prediction is not None else 0.0,
-        "accepted": prediction is not None and prediction.accepted,
-        "box": None if box is None else [box.left, box.top, box.width, box.height],
-    }
-
-
-def check_screen() -> None:
-    """Raise `CameraError` where no window can be shown: OpenCV would abort the process."""
-    import cv2
-
-    hint = "give --no-window"
-    if sys.platform == "linux" and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        raise CameraError("there is no screen to show a window on", hint=hint)
-    gui = [line for line in cv2.getBuildInformation().splitlines() if "GUI:" in line]
-    if gui and gui[0].split("GUI:")[1].strip() == "NONE":
-        raise CameraError("this OpenCV is the headless variant, without windows", hint=hint)
-
-
-def _show_frame(frame: Frame, box: Box | None, prediction: Prediction | None) -> bool:
-    """Draw one frame in the window; False when the user wants to quit."""
-    import cv2
-
-    image = frame.image.copy()
-    if box is not None and prediction is not None:
-        corner = (box.left + box.width, box.top + box.height)
-        cv2.rectangle(image, (box.left, box.top), corner, (0, 160, 0), 2)
-        text = f"{prediction.name} {prediction.confidence:.0%}"
-        place = (box.left, max(box.top - 8, 16))
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 120, 0), 2)
-    try:
-        cv2.imshow("hcr-edge (q quits)", image)
-        return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
-    except cv2.error as error:
-        raise CameraError(
-            f"no window can be shown ({error.err})", hint="give --no-window"
-        ) from error
 
 
 def models(as_json: Json = False) -> None:
@@ -280,4 +193,4 @@ def _verdict(item: GoldenResult) -> str:
     return cases + ("; ".join(item.failures) or "as recorded")
 
 
-COMMANDS = (classify, webcam, models, inspect, selftest)
+COMMANDS = (classify, models, inspect, selftest)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 _received = False
+_deferred = False
 
 
 def listen() -> None:
@@ -20,7 +23,22 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def deferred() -> Iterator[Callable[[], bool]]:
+    """Do not interrupt what is done inside, which asks the value whether to stop.
+
+    A second signal does interrupt it.
+    """
+    global _deferred, _received
+    _deferred, _received = True, False
+    try:
+        yield lambda: _received
+    finally:
+        _deferred = False
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     global _received
-    _received = True
-    raise KeyboardInterrupt
+    again, _received = _received, True
+    if again or not _deferred:
+        raise KeyboardInterrupt

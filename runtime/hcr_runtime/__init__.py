@@ -8,7 +8,7 @@ print(prediction.label, prediction.confidence)
 """
 
 from hcr_runtime._version import __version__
-from hcr_runtime.camera import Frame, frames
+from hcr_runtime.camera import LiveSource, frames
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import (
     CameraError,
@@ -18,6 +18,7 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
+from hcr_runtime.frame import Frame
 from hcr_runtime.image import to_bgr, to_gray
 from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
@@ -33,6 +34,7 @@ from hcr_runtime.spec import (
     Provenance,
     RejectionSpec,
 )
+from hcr_runtime.watch import Event, Watcher, watch
 
 __all__ = [
     "Box",
@@ -40,6 +42,7 @@ __all__ = [
     "Candidate",
     "Classifier",
     "EngineError",
+    "Event",
     "Frame",
     "Glyph",
     "HcrError",
@@ -47,6 +50,7 @@ __all__ = [
     "InputSpec",
     "Label",
     "Limits",
+    "LiveSource",
     "ModelError",
     "ModelSpec",
     "Prediction",
@@ -55,6 +59,7 @@ __all__ = [
     "ReadGlyph",
     "RejectionSpec",
     "SpecError",
+    "Watcher",
     "__version__",
     "accepts",
     "find_glyphs",
@@ -66,4 +71,5 @@ __all__ = [
     "shipped_models",
     "to_bgr",
     "to_gray",
+    "watch",
 ]

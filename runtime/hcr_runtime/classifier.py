@@ -19,7 +19,6 @@ from hcr_runtime.prediction import (
     Prediction,
     Scores,
     allowed_labels,
-    measure,
     predict,
     probabilities,
 )
@@ -143,9 +142,9 @@ class Classifier:
         'blank'
         """
         allowed = allowed_labels(self.spec, allow, deny)
-        tensor, ink = prepare(self._read(image, color), self.spec)
+        tensor, extent = prepare(self._read(image, color), self.spec)
         scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
-        return predict(measure(ink), scores, self.spec, top, allowed)
+        return predict(extent, scores, self.spec, top, allowed)
 
     def classify_batch(
         self,
@@ -167,9 +166,9 @@ class Classifier:
         tensors: list[NDArray[np.float32]] = []
         extents = []
         for image in images:
-            tensor, ink = prepare(self._read(image, color), self.spec)
+            tensor, extent = prepare(self._read(image, color), self.spec)
             tensors.append(tensor)
-            extents.append(measure(ink))
+            extents.append(extent)
         scores = probabilities(self.engine.run(np.stack(tensors)), self.spec)
         return [
             predict(extent, row, self.spec, top, allowed)

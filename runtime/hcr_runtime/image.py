@@ -82,6 +82,8 @@ def read_pixels(
     Arguments and errors as of `to_gray`.
     """
     if isinstance(image, np.ndarray):
+        if image.ndim == 2 and image.dtype == np.uint8 and 0 < image.size <= limits.max_pixels:
+            return np.ascontiguousarray(image)  # what most callers have, without delay
         return _from_array(image, "the array", color, limits)
     if isinstance(image, bytes | bytearray | memoryview):
         return _decode(bytes(image), "the image", limits)

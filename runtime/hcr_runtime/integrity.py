@@ -59,7 +59,7 @@ def _manifest_files(folder: Path) -> list[dict[str, Any]]:
             if item["role"] != "artifact":
                 continue
             # Artifacts lie beside the manifest: nothing outside the bundle is ever read.
-            if Path(item["file"]).name != item["file"]:
+            if not item["file"] or Path(item["file"]).name != item["file"]:
                 raise ValueError(f"the file {item['file']!r}")
             if not isinstance(item["sha256"], str) or not isinstance(item["kind"], str):
                 raise ValueError(f"{item['file']} without checksum or kind")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hcr_runtime.image import ImageLike
 from hcr_runtime.segment import Box, find_glyphs
 from hcr_runtime.spec import Direction, ModelSpec
@@ -12,6 +14,10 @@ from hcr_runtime.spec import Direction, ModelSpec
 if TYPE_CHECKING:
     from hcr_runtime.classifier import Classifier
     from hcr_runtime.prediction import Prediction
+
+# What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
+# letter is known where there are so many.
+WIDE, MANY = 1.4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +73,19 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     [('ا', 0, 0)]
     """
     glyphs = find_glyphs(page, direction=_direction(classifier.spec))
+    if not glyphs:
+        return ()
     predictions = classifier.classify_batch([glyph.crop for glyph in glyphs], top)
-    return tuple(
-        ReadGlyph(
-            glyph.box,
-            glyph.line,
-            glyph.order,
-            glyph.touching,
-            replace(prediction, accepted=False, reason="touching")
-            if glyph.touching
-            else prediction,
-        )
-        for glyph, prediction in zip(glyphs, predictions, strict=True)
-    )
+    lengths = [max(glyph.box.width, glyph.box.height) for glyph in glyphs]
+    widest = WIDE * float(np.median(lengths)) if len(glyphs) >= MANY else float("inf")
+    read = []
+    for glyph, prediction in zip(glyphs, predictions, strict=True):
+        wide = glyph.box.width > widest and not prediction.accepted
+        touching = glyph.touching or wide
+        if touching:
+            prediction = replace(prediction, accepted=False, reason="touching")
+        read.append(ReadGlyph(glyph.box, glyph.line, glyph.order, touching, prediction))
+    return tuple(read)
 
 
 def _direction(spec: ModelSpec) -> Direction:

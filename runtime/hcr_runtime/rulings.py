@@ -25,8 +25,6 @@ STANDS_OUT = 2
 DARKER, DARKER_BY = 1.5, 10
 # Paper bends a line by a pixel or two over so many pixels.
 DRIFT = 257
-# Least side of a writing box in pixels.
-MIN_BOX = 16
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
 _SLOPES = np.linspace(-2, 2, 41)
 
@@ -52,62 +50,106 @@ class Ruling:
 
 
 def erase_rulings(
-    darkness: GrayImage, mask: GrayImage, min_length: int
-) -> tuple[list[Ruling], GrayImage]:
-    """Find the lines that run from left to right, and erase them in place.
+    darkness: GrayImage, mask: GrayImage, min_share: float = MIN_LENGTH
+) -> tuple[list[Ruling], list[Ruling], GrayImage]:
+    """Find the lines that run across and down a page, and erase them in place.
 
     Args:
         darkness: Darkness of the ink, uint8 of shape (H, W); see `lift_page`.
         mask: 255 where there is ink, uint8 of the same shape.
-        min_length: Least length of a line in pixels.
+        min_share: Least length of a line, as a share of the page's width or height.
 
     Returns:
-        The lines, from top to bottom, and a mask that is 255 where they lie.
+        The lines across, from top to bottom; those down, from left to right, their two axes
+        exchanged; and a mask that is 255 where they lie.
 
     >>> darkness = np.zeros((120, 320), np.uint8)
     >>> darkness[60:62] = 90
     >>> darkness[20:100, 150:156] = 200  # crosses the line
     >>> mask = cv2.compare(darkness, 40, cv2.CMP_GT)
-    >>> lines, where = erase_rulings(darkness, mask, 100)
-    >>> len(lines), cv2.boundingRect(mask)
-    (1, (150, 20, 6, 80))
+    >>> across, down, where = erase_rulings(darkness, mask)
+    >>> len(across), len(down), cv2.boundingRect(mask)
+    (1, 0, (150, 20, 6, 80))
     """
     erased = np.zeros_like(mask)
-    rulings = []
-    limit = max(3, round(MAX_THICKNESS * max(mask.shape)))
-    for start, centre in _trace(mask, min_length, limit):
-        ruling = _erase(darkness, mask, erased, start, centre, limit)
-        if ruling is not None:
-            rulings.append(ruling)
-    rulings.sort(key=lambda ruling: float(ruling.centre.mean()))
-    return rulings, erased
+    limit = thickest(mask)
+    rows, columns = mask.shape[0] // STRIP, mask.shape[1] // STRIP
+    thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    across = cv2.resize(
+        thick[:, : columns * STRIP], (max(columns, 1), len(mask)), interpolation=cv2.INTER_AREA
+    )
+    curves = _trace(across, round(min_share * columns), limit) if columns > 1 else []
+    level = _erase_all(darkness, mask, erased, curves, limit)
+    if level:
+        thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    down = cv2.resize(
+        thick[: rows * STRIP], (mask.shape[1], max(rows, 1)), interpolation=cv2.INTER_AREA
+    )
+    curves = _trace(cv2.transpose(down), round(min_share * rows), limit) if rows > 1 else []
+    if not curves:
+        return level, [], erased
+    # One direction is enough for the eraser.
+    turned = cv2.transpose(darkness), cv2.transpose(mask), cv2.transpose(erased)
+    upright = _erase_all(*turned, curves, limit)
+    for image, other in zip((darkness, mask, erased), turned, strict=True):
+        cv2.transpose(other, image)
+    return level, upright, erased
 
 
-def _trace(mask: GrayImage, min_length: int, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
-    """Chains of strips that lie on a smooth curve: first column, and row of each column."""
+def _erase_all(
+    darkness: GrayImage,
+    mask: GrayImage,
+    erased: GrayImage,
+    curves: list[tuple[int, NDArray[np.float32]]],
+    limit: int,
+) -> list[Ruling]:
+    """Erase lines in place; those that are lines, in order."""
+    found = [_erase(darkness, mask, erased, *curve, limit) for curve in curves]
+    rulings = [ruling for ruling in found if ruling is not None]
+    return sorted(rulings, key=lambda ruling: float(ruling.centre.mean()))
+
+
+def thickest(mask: GrayImage) -> int:
+    """Pixels that a line on a page may be thick."""
     height, width = mask.shape
-    strips = width // STRIP
-    if strips < 2 or height < 3:
-        return []
-    thick = cv2.dilate(mask[:, : strips * STRIP], np.ones((3, 3), np.uint8))
-    share = cv2.resize(thick, (strips, height), interpolation=cv2.INTER_AREA)
+    return max(3, round(MAX_THICKNESS * float(max(height, width))))
+
+
+def darkest(levels: NDArray[np.uint8]) -> float:
+    """How dark a line may be at its darkest: what is darker is ink that lies along it.
+
+    Args:
+        levels: Darkness of its pixels.
+    """
+    return DARKER * float(np.median(levels)) + DARKER_BY if levels.size else 255.0
+
+
+def _trace(share: GrayImage, least: int, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """Chains of strips that lie on a smooth curve: first column, and row of each column.
+
+    Args:
+        share: How much of each row in each strip is ink (0-255), uint8, (H, strips).
+        least: Least number of strips in a chain.
+        limit: Pixels that a line may be thick.
+    """
     runs = cv2.compare(share, 255 * COVERAGE, cv2.CMP_GT)
     # What is thick is no line: a desk beside the sheet, a printed mark.
     runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
     # A strip that is missing, and a drift of a row between strips, break no chain.
     linked = cv2.dilate(runs, np.ones((3, 3), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8)
+    kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
     found = []
-    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] * STRIP >= min_length) + 1:
+    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= least) + 1:
         x, y, across, down, _ = stats[label].tolist()
         part = (labels[y : y + down, x : x + across] == label) & (
             runs[y : y + down, x : x + across] > 0
         )
         rows, columns = np.nonzero(part)
-        for curve, first, last in _curves(columns, rows, min_length // STRIP, limit):
+        for curve, first, last in _curves(columns, rows, least, limit):
             # A line may go on for less than a strip.
             begin = max(0, (x + first - 1) * STRIP)
-            end = min(width, (x + last + 2) * STRIP)
+            end = min(share.shape[1], x + last + 2) * STRIP
             places = (np.arange(begin, end) - STRIP / 2 + 0.5) / STRIP - x
             centre = np.vander(places, 3, increasing=True) @ curve + y
             found.append((begin, centre.astype(np.float32)))
@@ -186,19 +228,12 @@ def _erase(
     crossed = (above > core + STANDS_OUT - 1) | (below > core + STANDS_OUT - 1)
     band = (rows + offsets)[inner]
     levels = darkness[band, columns]
-    gone = ~crossed & (levels <= _darkest(levels.max(axis=0)[on & ~crossed]))
+    gone = ~crossed & (levels <= darkest(levels.max(axis=0)[on & ~crossed]))
     places = band[gone], np.broadcast_to(columns, levels.shape)[gone]
     mask[places] = 0
     darkness[places] = 0
     erased[band, columns] = 255
     return Ruling(start, centre, thickness)
-
-
-def _darkest(levels: NDArray[np.uint8]) -> float:
-    """How dark a line may be at its darkest: what is darker is ink that lies along it."""
-    if levels.size == 0:
-        return 255.0
-    return DARKER * float(np.median(levels)) + DARKER_BY
 
 
 def _extent(
@@ -215,68 +250,3 @@ def _run(ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     bridged = ink.copy()
     bridged[0] |= ink[1]
     return np.asarray(np.logical_and.accumulate(bridged, axis=0).sum(axis=0), np.int64)
-
-
-def erase_grid(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArray[np.int32] | None]:
-    """Erase the lines that run across and down a page, in place.
-
-    Args:
-        darkness: Darkness of the ink, uint8 of shape (H, W).
-        mask: 255 where there is ink, same shape.
-
-    Returns:
-        255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
-        from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
-    """
-    height, width = mask.shape
-    level, erased = erase_rulings(darkness, mask, round(MIN_LENGTH * width))
-    turned_darkness, turned = cv2.transpose(darkness), cv2.transpose(mask)
-    upright, erased_upright = erase_rulings(turned_darkness, turned, round(MIN_LENGTH * height))
-    if upright:
-        cv2.transpose(turned_darkness, darkness)
-        cv2.transpose(turned, mask)
-        cv2.bitwise_or(erased, cv2.transpose(erased_upright), erased)
-    if len(level) < 2 or len(upright) < 2:
-        return erased, None
-    lines = erased.copy()
-    # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
-    across, down = 2 * _pitch(upright), 2 * _pitch(level)
-    for ruling in level:
-        for ends in _extensions(ruling, across):
-            cv2.line(lines, *ends, 255, 2)
-    for ruling in upright:
-        for (y0, x0), (y1, x1) in _extensions(ruling, down):
-            cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
-    return erased, _boxes(lines)
-
-
-def _pitch(rulings: list[Ruling]) -> int:
-    """Usual distance of neighbouring lines, in pixels."""
-    middles = [float(np.median(ruling.centre)) for ruling in rulings]
-    return int(np.median(np.diff(middles)))
-
-
-def _extensions(ruling: Ruling, length: int) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
-    """A line's continuation at both ends, where print is faint or covered: (along, across)."""
-    first, last = float(ruling.centre[0]), float(ruling.centre[-1])
-    slope = (last - first) / len(ruling.centre)
-    before = ruling.start - length, round(first - slope * length)
-    after = ruling.stop + length, round(last + slope * length)
-    return (before, (ruling.start, round(first))), ((ruling.stop, round(last)), after)
-
-
-def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
-    """Number the regions between lines that are rectangles of about the same size."""
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.bitwise_not(lines), connectivity=4, ltype=cv2.CV_32S
-    )
-    width, height, area = (stats[:, i] for i in (2, 3, 4))
-    square = (area > 0.75 * width * height) & (width < 3 * height) & (height < 3 * width)
-    # Label 0 are the lines; a box is smaller than the page.
-    square &= (np.arange(count) > 0) & (area < lines.size / 4) & (area > MIN_BOX**2)
-    if not square.any():
-        return None
-    usual = np.median(area[square])
-    square &= (area > 0.5 * usual) & (area < 2 * usual)
-    numbers = np.cumsum(square, dtype=np.int32) * square
-    return np.asarray(numbers[regions], np.int32)

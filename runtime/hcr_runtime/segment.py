@@ -17,8 +17,8 @@ from hcr_runtime.components import (
 from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.rulings import erase_grid
 from hcr_runtime.spec import Direction
+from hcr_runtime.writing_boxes import erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
 PAGE_SIDE = 1600
@@ -91,7 +91,7 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     """
     gray, block = _shrink(to_gray(page))
     darkness, mask = lift_page(gray)
-    lines, boxes = erase_grid(darkness, mask)
+    lines, boxes = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines)
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
@@ -167,7 +167,7 @@ def largest_glyph(frame: ImageLike) -> Box | None:
     if scale < 1.0:
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    mask = _ink_mask(gray)
+    mask = ink_mask(gray)
     side = max(gray.shape)
     reach = 2 * round(JOIN_SHARE * side / 2) + 1
     joined = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
@@ -207,7 +207,7 @@ def _union(box: Box, other: Box) -> Box:
     return Box(left, top, right - left, bottom - top)
 
 
-def _ink_mask(gray: GrayImage) -> GrayImage:
+def ink_mask(gray: GrayImage) -> GrayImage:
     """255 where a pixel is ink against the paper around it."""
     if np.median(gray[::8, ::8]) < 100:
         gray = cv2.bitwise_not(gray)

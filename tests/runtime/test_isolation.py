@@ -19,6 +19,7 @@ RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
 
 # What a device shall never load: the workstation's libraries, and conveniences that are heavy.
 UNWANTED = {
+    *("cryptography", "fastapi", "atheris"),
     *("tensorflow", "keras", "onnx", "tf2onnx", "ai_edge_litert", "matplotlib", "sklearn"),
     *("scipy", "pandas", "PIL", "typer", "click", "rich", "pydantic", "yaml", "requests"),
     *("hcr_export", "hcr_edge"),
@@ -172,6 +173,7 @@ def test_wheel_requires_numpy_and_onnxruntime_alone(wheel: Path) -> None:
         "headless": {"opencv-python-headless"},
         "gui": {"opencv-python"},
         "litert": {"ai-edge-litert"},
+        "signature": {"cryptography"},
     }
     assert metadata["Name"] == "hcr-edge-runtime"
     assert metadata["Requires-Python"] == ">=3.11"

@@ -1,0 +1,44 @@
+"""`hcr-edge explain`: a picture of what the preprocessing makes of an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+
+from hcr_edge.cli.console import answer, say
+from hcr_edge.cli.device import DEFAULT_MODEL, Model
+from hcr_edge.cli.options import Json, Overwrite
+from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.errors import DataError
+from hcr_runtime import Classifier
+from hcr_runtime.explain import explain as draw
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="An image file of one character.")],
+    out: Annotated[Path, typer.Option(help="The picture to write, a .png file.")],
+    model: Model = DEFAULT_MODEL,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Draw each step from an image to its answer: why it is read as it is.
+
+    Example: [bold]hcr-edge explain letter.jpg --out build/why.png[/]
+    """
+    if out.suffix.lower() != ".png":
+        raise DataError(f"{out} is no name of a picture", allowed="a .png file")
+    check_new(out, overwrite)
+    classifier = Classifier.load(model)
+    picture = draw(classifier, image)
+    write_whole(out, bytes(cv2.imencode(".png", picture)[1]))
+    if as_json:
+        prediction = classifier.classify(image)
+        answer({"image": str(image), "picture": str(out), **prediction.to_dict()})
+    else:
+        say(f"wrote {out}")
+
+
+COMMANDS = (explain,)

@@ -1,0 +1,145 @@
+"""A picture of what the preprocessing makes of an image, for people who ask why."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.classifier import Classifier
+from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.prediction import Prediction
+from hcr_runtime.preprocess import Extent, extract_ink, lift_ink, prepare
+
+PANEL = 240
+_CAPTION = 44
+_GAP = 12
+_GREY, _BLUE, _GREEN, _RED = (
+    (96, 96, 96),
+    (176, 96, 32),
+    (64, 140, 32),
+    (32, 32, 200),
+)
+
+
+def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr") -> Pixels:
+    """Draw each step from an image to its answer, side by side.
+
+    The image as it came in; grey; the ink lifted off the paper; its contrast stretched, with the
+    box of the ink; what the network sees; its first answers. Captions are ASCII: letters appear by
+    their names.
+
+    Args:
+        classifier: The model.
+        image: One glyph; see `Classifier.classify`.
+        color: Order of an array's channels.
+
+    Returns:
+        BGR, uint8, shape (H, W, 3).
+
+    Raises:
+        ImageError: `image` is no image.
+
+    >>> paper = np.full((64, 64), 255, np.uint8)
+    >>> paper[12:52, 30:34] = 0
+    >>> explain(Classifier.load("arabic-letters"), paper).shape
+    (296, 1524, 3)
+    """
+    bgr = to_bgr(image, color, classifier.limits)
+    gray = to_gray(image, color, classifier.limits)
+    ink = extract_ink(gray)
+    tensor, extent = prepare(gray, classifier.spec)
+    prediction = classifier.classify(gray, top=5)
+    height, width = gray.shape
+    panels = (
+        (_fit(bgr), f"1 image, {width} x {height}", "as it came in, upright"),
+        (_fit(gray), "2 grey", "transparent parts are white"),
+        (_fit(lift_ink(gray)), "3 ink", "paper and its light taken away"),
+        (_with_box(ink, extent), "4 contrast", _box_caption(extent)),
+        (_fit(_shown(tensor)), "5 input", f"{tensor.shape[1]} x {tensor.shape[0]}, what it sees"),
+        (
+            _answers(classifier, prediction),
+            "6 answer",
+            f"{prediction.reason or 'accepted'} (line: the threshold)",
+        ),
+    )
+    drawn = [_panel(picture, title, note) for picture, title, note in panels]
+    gap = np.full((drawn[0].shape[0], _GAP, 3), 255, np.uint8)
+    row = [part for panel in drawn for part in (panel, gap)]
+    return np.concatenate([gap, *row], axis=1)
+
+
+def _shown(tensor: NDArray[np.float32]) -> GrayImage:
+    """Any range of numbers as 0-255."""
+    low, high = float(tensor.min()), float(tensor.max())
+    scaled = (tensor - low) * (255 / max(high - low, 1e-9))
+    return scaled.astype(np.uint8).squeeze()
+
+
+def _fit(picture: NDArray[np.uint8]) -> Pixels:
+    """Bring a picture into a square of `PANEL`, its proportions kept, on grey."""
+    if picture.ndim == 2:
+        picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+    height, width = picture.shape[:2]
+    scale = PANEL / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    square = np.full((PANEL, PANEL, 3), 200, np.uint8)
+    left, top = (PANEL - size[0]) // 2, (PANEL - size[1]) // 2
+    square[top : top + size[1], left : left + size[0]] = cv2.resize(
+        picture, size, interpolation=method
+    )
+    return square
+
+
+def _with_box(ink: GrayImage, extent: Extent) -> Pixels:
+    square = _fit(ink)
+    if extent.longer == 0:
+        return square
+    scale = PANEL / max(ink.shape)
+    across, down = ((PANEL - side * scale) / 2 for side in ink.shape[::-1])
+    corners = [
+        (round(across + x * scale), round(down + y * scale))
+        for x, y in (
+            (extent.left, extent.top),
+            (extent.left + extent.width, extent.top + extent.height),
+        )
+    ]
+    return np.asarray(cv2.rectangle(square, corners[0], corners[1], _GREEN, 1), np.uint8)
+
+
+def _box_caption(extent: Extent) -> str:
+    if extent.longer == 0:
+        return "no ink: blank"
+    return f"ink: {extent.width} x {extent.height}, on {extent.sides} sides"
+
+
+def _answers(classifier: Classifier, prediction: Prediction) -> Pixels:
+    """Bars of the first answers, and the threshold."""
+    square = np.full((PANEL, PANEL, 3), 255, np.uint8)
+    names = {label.text: label.name for label in classifier.spec.labels}
+    for row, candidate in enumerate(prediction.top):
+        top = 8 + 46 * row
+        name = names[candidate.label]
+        text = f"{name if name.isascii() else '?'} {candidate.confidence:.1%}"
+        _write(square, text, (4, top + 12), _GREY)
+        length = max(1, round((PANEL - 8) * candidate.confidence))
+        hue = _BLUE if row else (_GREEN if prediction.accepted else _RED)
+        cv2.rectangle(square, (4, top + 18), (4 + length, top + 30), hue, cv2.FILLED)
+    least = 4 + round((PANEL - 8) * classifier.spec.rejection.min_confidence)
+    cv2.line(square, (least, 0), (least, PANEL), _GREY, 1)
+    return square
+
+
+def _panel(picture: Pixels, title: str, note: str) -> Pixels:
+    panel = np.full((_CAPTION + PANEL + _GAP, PANEL, 3), 255, np.uint8)
+    panel[_CAPTION : _CAPTION + PANEL] = picture
+    _write(panel, title, (0, 18), (0, 0, 0), 0.5)
+    _write(panel, note, (0, 36), _GREY)
+    return panel
+
+
+def _write(
+    picture: Pixels, text: str, place: tuple[int, int], hue: tuple[int, int, int], size: float = 0.4
+) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, hue, 1, cv2.LINE_AA)

@@ -1,0 +1,137 @@
+"""Motion JPEG over HTTP, as network cameras send it (``multipart/x-mixed-replace``).
+
+OpenCV reads such streams through FFmpeg, which first collects seconds of pictures, and cannot be
+stopped while it waits. Pictures here come one by one, as they were sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import socket
+import urllib.parse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime import recording
+from hcr_runtime.errors import CameraError
+
+# Seconds to connect, and for which a stream may send nothing.
+SILENT_SECONDS = 10.0
+# No picture is larger (bytes).
+MOST_BYTES = 32_000_000
+_CHUNK = 65_536
+_START, _END = b"\xff\xd8\xff", b"\xff\xd9"
+
+
+class MjpegStream:
+    """A stream that is open.
+
+    Args:
+        url: Its address; a user and password in it are sent as basic authentication.
+
+    Raises:
+        CameraError: Nobody answers, or not with a stream.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._rest = b""
+        try:
+            self._connection, self._socket = _connect(url)
+            self._response = _answer(self._connection, url)
+        except (OSError, HTTPException, ValueError) as error:
+            raise CameraError(
+                f"{shown(url)} cannot be opened ({error})", hint="does it answer in a browser?"
+            ) from error
+        kind = self._response.headers.get_content_type()
+        if self._response.status != 200 or not kind.startswith(("multipart/", "image/")):
+            self.close()
+            raise CameraError(
+                f"{shown(url)} answers {self._response.status} with {kind}",
+                allowed="200 with multipart/x-mixed-replace",
+            )
+
+    def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
+        """Wait for the next picture; see `camera.Capture`."""
+        while True:
+            data, self._rest = _next_picture(self._rest)
+            if data:
+                return recording.decode(data), data
+            if len(self._rest) > MOST_BYTES:
+                raise CameraError(f"{shown(self._url)} sends no pictures")
+            try:
+                chunk = self._response.read1(_CHUNK)
+            except (OSError, HTTPException, ValueError) as error:
+                raise CameraError(f"{shown(self._url)} broke off ({error})") from error
+            if not chunk:
+                raise CameraError(f"{shown(self._url)} ended")
+            self._rest += chunk
+
+    def interrupt(self) -> None:
+        """Make a `read` that waits in another thread end at once."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._response.close()
+        self._connection.close()
+
+
+def shown(url: str) -> str:
+    """Return an address without the password that it may hold.
+
+    >>> shown("http://me:secret@camera.local:8080/video")
+    'http://camera.local:8080/video'
+    """
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _connect(url: str) -> tuple[HTTPConnection, socket.socket]:
+    parts = urllib.parse.urlsplit(url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=SILENT_SECONDS)
+    connection.connect()
+    # The connection forgets its socket where the answer is the last on it.
+    return connection, connection.sock
+
+
+def _answer(connection: HTTPConnection, url: str) -> HTTPResponse:
+    parts = urllib.parse.urlsplit(url)
+    headers = {"Accept": "multipart/x-mixed-replace, image/jpeg"}
+    if parts.username is not None:
+        pair = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    try:
+        path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse()
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _next_picture(data: bytes) -> tuple[bytes, bytes]:
+    """Cut the first whole JPEG out of `data`; (picture, rest).
+
+    A picture whose end is lost ends where the next one starts.
+
+    >>> _next_picture(b"--x\\r\\n" + _START + b"1" + _END + b"--x")
+    (b'\\xff\\xd8\\xff1\\xff\\xd9', b'--x')
+    """
+    start = data.find(_START)
+    if start < 0:
+        return b"", data[-2:]
+    end = data.find(_END, start)
+    following = data.find(_START, start + len(_START))
+    if end >= 0 and (following < 0 or end < following):
+        return data[start : end + 2], data[end + 2 :]
+    if following >= 0:
+        return data[start:following], data[following:]
+    return b"", data[start:]

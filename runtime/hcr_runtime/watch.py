@@ -1,0 +1,359 @@
+"""Characters in front of a camera, as events: one for each that is written, not one a frame.
+
+A glyph goes from nothing to ``looking`` (something that the model accepts lies still), to
+``stable`` (it was read for long enough, and alike), to ``gone``. What the model refuses never
+becomes an event. Times are the frames' own: the same frames give the same events, however fast
+they come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.camera import frames
+from hcr_runtime.classifier import Classifier
+from hcr_runtime.errors import HcrError
+from hcr_runtime.frame import Frame
+from hcr_runtime.image import GrayImage, to_gray
+from hcr_runtime.prediction import Prediction
+from hcr_runtime.reading_order import reading_order
+from hcr_runtime.segment import Box, crop_glyph, find_glyphs, ink_mask, largest_glyph
+from hcr_runtime.tracking import Path, centre, longer_side, match
+from hcr_runtime.votes import Votes
+
+Mode = Literal["guide", "page"]
+MODES: tuple[Mode, ...] = ("guide", "page")
+State = Literal["seen", "looking", "stable"]
+
+# The guide's box, in shares of the frame's shorter side.
+GUIDE_SHARE = 0.7
+# Glyphs are this large at least, in shares of the frame's shorter side.
+LEAST_SIDE = 0.04
+# A page is searched at these intervals: while something happens, and while all is settled.
+PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
+# A page with more pieces of ink than this is print, or no page; looked for at this longer side.
+MOST_PIECES = 150
+GLANCE_SIDE = 480
+# A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
+GONE_SECONDS = {"guide": 0.5, "page": 1.0}
+# What is settled, and what was refused for so long, is read again at this interval only.
+SETTLED_SECONDS = 0.25
+REFUSED_SECONDS = 1.0
+# Two crops show the same writing whose pictures, at this side, correlate by so much.
+LOOK_SIDE = 24
+SAME_LOOK = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to one glyph.
+
+    Attributes:
+        event: ``looking``, ``stable`` or ``gone``.
+        glyph: The glyph's number, from 1: the same in all its events.
+        label: The character; what was read so far for ``looking``.
+        name: Its short name, e.g. ``beh``.
+        confidence: Mean calibrated confidence of the votes for it, 0-1.
+        box: Where it is, or was last, in pixels of the frame.
+        t: Time of the frame, in seconds since the source's first.
+        first: When the glyph was first seen.
+        last: When it was last seen.
+    """
+
+    event: Literal["looking", "stable", "gone"]
+    glyph: int
+    label: str
+    name: str
+    confidence: float
+    box: Box
+    t: float
+    first: float
+    last: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as plain JSON types; the box as left, top, width, height."""
+        box = self.box
+        return {
+            **asdict(self),
+            "confidence": round(self.confidence, 4),
+            "box": [box.left, box.top, box.width, box.height],
+            "t": round(self.t, 3),
+            "first": round(self.first, 3),
+            "last": round(self.last, 3),
+        }
+
+
+class Followed:
+    """One glyph that is followed: where it is, what was read, what was told of it.
+
+    Attributes:
+        number: From 1 once it has given an event, else 0.
+        first: When it was first seen.
+        path: Where it was seen.
+        votes: What was read of it at rest.
+        state: ``seen``, ``looking`` or ``stable``.
+        prediction: What the model said of it last, or None.
+        crop: How it looked then: grey, uint8, square; or None.
+        label: What its last event said it is.
+        successor: Another character that seems to have come in the place of a stable one.
+    """
+
+    def __init__(self, box: Box, seconds: float) -> None:
+        self.number = 0
+        self.first = seconds
+        self.path = Path(box, seconds)
+        self.votes = Votes()
+        self.state: State = "seen"
+        self.prediction: Prediction | None = None
+        self.crop: GrayImage | None = None
+        self.label = ""
+        self.successor: Followed | None = None
+        self._read_at = seconds
+        self._look: NDArray[np.float32] | None = None
+
+    def due(self, seconds: float) -> bool:
+        """Whether it should be read in this frame: it rests, and is not settled."""
+        since = self.path.resting_since
+        if since is None:
+            return False
+        refused = not self.votes.labels and seconds - since > REFUSED_SECONDS
+        return not (refused or self._as_told) or seconds - self._read_at >= SETTLED_SECONDS
+
+    @property
+    def _as_told(self) -> bool:
+        """Whether it is stable, and was read alike since."""
+        if self.state != "stable" or self.prediction is None:
+            return False
+        return self.prediction.label == self.label or not self.prediction.accepted
+
+    def read(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
+        """Take note of what the model said of it."""
+        elapsed = seconds - self._read_at
+        self.prediction, self.crop, self._read_at = prediction, crop, seconds
+        if self.state != "stable":
+            self.votes.add(prediction, elapsed)
+        elif not prediction.accepted or prediction.label == self.label or self._looks_alike():
+            self.successor = None
+        else:
+            if self.successor is None:
+                self.successor = Followed(self.path.box, seconds)
+                self.successor.path = self.path
+            self.successor.read(prediction, crop, seconds)
+
+    def settle(self) -> None:
+        """Take the settled label for its own, and keep how it looks."""
+        self.state, self.label = "stable", self.votes.best
+        self._look = None if self.crop is None else _look(self.crop)
+
+    def _looks_alike(self) -> bool:
+        if self.crop is None or self._look is None:
+            return False
+        return float((_look(self.crop) * self._look).sum()) >= SAME_LOOK
+
+
+def _look(crop: GrayImage) -> NDArray[np.float32]:
+    """How a crop looks, as a vector of unit length that does not depend on light or contrast."""
+    small = cv2.resize(crop, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA)
+    vector = small.astype(np.float32).ravel()
+    vector -= vector.mean()
+    return np.asarray(vector / (np.linalg.norm(vector) + 1e-6), np.float32)
+
+
+class Watcher:
+    """Turns frames, one after another, into events.
+
+    Args:
+        classifier: What reads the glyphs; it may be exchanged between two frames.
+        mode: ``guide``: the one glyph inside the box in the middle of the frame; ``page``: every
+            glyph in the frame.
+
+    Attributes:
+        glyphs: The glyphs that are followed now, in reading order.
+
+    Raises:
+        HcrError: There is no such mode.
+    """
+
+    def __init__(self, classifier: Classifier, mode: Mode = "guide") -> None:
+        if mode not in MODES:
+            raise HcrError(f"there is no mode {mode!r}", allowed=" or ".join(MODES))
+        self.classifier = classifier
+        self.mode = mode
+        self.glyphs: list[Followed] = []
+        self._told = 0
+        self._now = -math.inf
+        self._size = (0, 0)
+
+    def see(self, frame: Frame) -> list[Event]:
+        """Look at the next frame; returns what happened, in reading order.
+
+        Frames that are not later than the one before are left out.
+        """
+        if frame.seconds <= self._now:
+            return []
+        gray = to_gray(frame.image)
+        self._follow_size(gray.shape[1], gray.shape[0])
+        # A page is searched often enough to follow it, not in every frame: that is dear.
+        if self.mode == "page" and frame.seconds - self._now < self._interval():
+            return []
+        self._now = frame.seconds
+        found = self._find(gray)
+        gone = self._place([box for box, _ in found])
+        self._read(dict(found))
+        return [self._event("gone", glyph) for glyph in gone if glyph.number] + self._happened()
+
+    def close(self) -> list[Event]:
+        """Return what remains to be told when no more frames come: everything is gone."""
+        events = [self._event("gone", glyph) for glyph in self.glyphs if glyph.number]
+        self.glyphs = []
+        return events
+
+    def guide(self, width: int, height: int) -> Box:
+        """Return the guide's box in a frame of this size."""
+        return guide_box(width, height)
+
+    def _find(self, gray: GrayImage) -> list[tuple[Box, GrayImage]]:
+        """What may be a character, with its writing box."""
+        least = LEAST_SIDE * min(gray.shape)
+        if self.mode == "page":
+            if not may_hold_letters(gray):
+                return []
+            found = find_glyphs(gray)
+            return [
+                (glyph.box, glyph.crop)
+                for glyph in found
+                if not glyph.touching and longer_side(glyph.box) >= least
+            ]
+        # One character is asked for; it may be large, where a page's letters are small.
+        guide = guide_box(gray.shape[1], gray.shape[0])
+        inside = gray[guide.top : guide.top + guide.height, guide.left : guide.left + guide.width]
+        box = largest_glyph(inside)
+        if box is None or longer_side(box) < least:
+            return []
+        there = Box(box.left + guide.left, box.top + guide.top, box.width, box.height)
+        return [(there, crop_glyph(inside, box))]
+
+    def _interval(self) -> float:
+        """Seconds until a page is to be searched again."""
+        calm = all(g.state == "stable" and g.path.resting_since for g in self.glyphs)
+        return CALM_SECONDS if calm and self.glyphs else PAGE_SECONDS
+
+    def _follow_size(self, width: int, height: int) -> None:
+        old, self._size = self._size, (width, height)
+        if old != (0, 0) and old != self._size:
+            for glyph in self.glyphs:
+                glyph.path.scale(width / old[0], height / old[1])
+
+    def _place(self, boxes: list[Box]) -> list[Followed]:
+        """Continue the glyphs' paths, and begin new ones; returns those that have gone."""
+        before = list(self.glyphs)
+        for box, index in zip(
+            boxes, match([glyph.path for glyph in before], boxes, self._now), strict=True
+        ):
+            if index is None:
+                self.glyphs.append(Followed(box, self._now))
+            else:
+                before[index].path.move(box, self._now)
+        patience = GONE_SECONDS[self.mode]
+        gone = [g for g in self.glyphs if self._now - g.path.last > patience]
+        self.glyphs = self._ordered([g for g in self.glyphs if g not in gone])
+        return gone
+
+    def _ordered(self, glyphs: list[Followed]) -> list[Followed]:
+        if len(glyphs) < 2:
+            return glyphs
+        boxes = [glyph.path.box for glyph in glyphs]
+        size = float(np.median([longer_side(box) for box in boxes]))
+        direction = self.classifier.spec.labels[0].direction
+        places = reading_order(np.array([centre(box) for box in boxes]), size, direction)
+        return [glyph for _, glyph in sorted(zip(places, glyphs, strict=True), key=lambda x: x[0])]
+
+    def _read(self, crops: dict[Box, GrayImage]) -> None:
+        due = [g for g in self.glyphs if g.path.last == self._now and g.due(self._now)]
+        readings = self.classifier.classify_batch([crops[glyph.path.box] for glyph in due])
+        for glyph, reading in zip(due, readings, strict=True):
+            glyph.read(reading, crops[glyph.path.box], self._now)
+
+    def _happened(self) -> list[Event]:
+        events: list[Event] = []
+        for position, glyph in enumerate(self.glyphs):
+            if glyph.successor is not None and glyph.successor.votes.settled:
+                events.append(self._event("gone", glyph))
+                self.glyphs[position] = glyph = glyph.successor
+            if glyph.state == "seen" and glyph.votes.best:
+                self._told += 1
+                glyph.number, glyph.state = self._told, "looking"
+                events.append(self._event("looking", glyph))
+            if glyph.state == "looking" and glyph.votes.settled:
+                glyph.settle()
+                events.append(self._event("stable", glyph))
+        return events
+
+    def _event(self, kind: Literal["looking", "stable", "gone"], glyph: Followed) -> Event:
+        label = glyph.label or glyph.votes.best
+        name = next((item.name for item in self.classifier.spec.labels if item.text == label), "")
+        return Event(
+            event=kind,
+            glyph=glyph.number,
+            label=label,
+            name=name,
+            confidence=glyph.votes.confidence(label),
+            box=glyph.path.box,
+            t=self._now,
+            first=glyph.first,
+            last=glyph.path.last,
+        )
+
+
+def watch(
+    source: str | Iterable[Frame], classifier: Classifier, mode: Mode = "guide"
+) -> Iterator[Event]:
+    """Watch a source until it ends.
+
+    Args:
+        source: See `frames`; or frames from elsewhere.
+        classifier: What reads the glyphs.
+        mode: ``guide`` or ``page``; see `Watcher`.
+
+    Raises:
+        CameraError: The source cannot be opened.
+        HcrError: There is no such mode.
+    """
+    watcher = Watcher(classifier, mode)
+    for frame in frames(source) if isinstance(source, str) else source:
+        yield from watcher.see(frame)
+    yield from watcher.close()
+
+
+def guide_box(width: int, height: int) -> Box:
+    """Return the box in the middle of a frame of this size in which guide mode looks.
+
+    >>> guide_box(640, 480)
+    Box(left=152, top=72, width=336, height=336)
+    """
+    side = round(GUIDE_SHARE * min(width, height))
+    return Box((width - side) // 2, (height - side) // 2, side, side)
+
+
+def may_hold_letters(gray: GrayImage) -> bool:
+    """Glance at a page: whether it is neither blank nor full of print.
+
+    >>> may_hold_letters(np.full((72, 128), 255, np.uint8))
+    False
+    """
+    scale = min(1.0, GLANCE_SIDE / max(gray.shape))
+    size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
+    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    mask = ink_mask(small)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
+    left, top, width, height = stats[1:, :4].T
+    inside = (left > 0) & (top > 0) & (left + width < size[0]) & (top + height < size[1])
+    large = np.maximum(width, height) >= LEAST_SIDE * min(size) / 2
+    return 0 < int((inside & large).sum()) <= MOST_PIECES

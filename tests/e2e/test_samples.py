@@ -1,0 +1,158 @@
+"""The device applications in samples/ do what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from fastapi.testclient import TestClient
+
+from hcr_runtime import Classifier, Prediction
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
+def test_minimal_loop_reads_photographs(samples_dir: Path) -> None:
+    photos = sorted((samples_dir / "photos").glob("*.jpg"))
+    done = run(samples_dir / "read_letters.py", *photos)
+    assert done.returncode == 0, done.stderr
+    letters = [line.split("\t")[1] for line in done.stdout.splitlines()]
+    assert letters == ["ع", "ب", "ه", "ج", "ك", "س", "و", "ي"]
+
+
+def test_sorter_acts_once_on_the_clip(samples_dir: Path) -> None:
+    done = run(samples_dir / "sort_letters.py", samples_dir / "photos" / "clip.avi")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines
+    assert len(lines) == len(set(lines))
+    assert run(samples_dir / "sort_letters.py", "absent.avi").returncode == 2
+
+
+def test_sorter_waits_for_steady_results_and_for_the_next_part(samples_dir: Path) -> None:
+    sort = load(samples_dir / "sort_letters.py")
+
+    def said(label: str, accepted: bool = True) -> Prediction:
+        return Prediction(label, "", "", 0.9, (), accepted, "" if accepted else "unsure")
+
+    def actions(*seen: Prediction | None) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        sorter = sort.Sorter(lambda label, name: found.append((label, name)))
+        for prediction in seen:
+            sorter.see(prediction)
+        return found
+
+    beh, dal, gap = said("ب"), said("د"), [None] * 5
+    assert actions(beh, beh) == []
+    assert actions(*[beh] * 20) == [("ب", "left")]
+    # A flicker starts the count again; an answer that is refused is none.
+    assert actions(beh, beh, dal, beh, beh) == []
+    assert actions(beh, beh, said("ب", accepted=False), beh, beh) == []
+    # A short gap is the same part; a long one ends it, and the next may have the same letter.
+    assert actions(*[beh] * 3, None, None, *[beh] * 3) == [("ب", "left")]
+    assert actions(*[beh] * 3, *gap, *[beh] * 3) == [("ب", "left")] * 2
+    assert actions(*[beh] * 3, *gap, *[dal] * 3, *gap, *[said("ه")] * 3) == [
+        ("ب", "left"),
+        ("د", "right"),
+        ("ه", "other"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def service(samples_dir: Path) -> ModuleType:
+    return load(samples_dir / "http_service.py")
+
+
+@pytest.fixture
+def client(service: ModuleType) -> Iterator[TestClient]:
+    with TestClient(service.make_app(service.Service(Classifier.load("arabic-letters")))) as made:
+        yield made
+
+
+def test_service_answers_as_the_classifier_does(client: TestClient, samples_dir: Path) -> None:
+    photos = sorted((samples_dir / "photos").glob("*.jpg"))
+    expected = [Classifier.load("arabic-letters").classify(photo).to_dict() for photo in photos]
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(
+            lambda photo: client.post("/classify", content=photo.read_bytes()).json(), photos
+        )
+    assert list(answers) == expected
+    assert client.get("/healthz").json() == {"status": "ok", "model": "arabic-letters"}
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert 'hcr_answers_total{status="200"} 8.0' in metrics.text
+    assert "hcr_batch_size_sum 8.0" in metrics.text
+    assert "hcr_waiting 0.0" in metrics.text
+
+
+def test_service_refuses_what_is_no_image_or_too_large(
+    client: TestClient, service: ModuleType
+) -> None:
+    bad = client.post("/classify", content=b"hello")
+    assert bad.status_code == 422
+    assert "is no image" in bad.json()["detail"]
+    assert client.post("/classify", content=b"").status_code == 422
+
+    def endless() -> Iterator[bytes]:  # a body that does not say how long it is
+        for _ in range(service.MAX_UPLOAD // 65536 + 2):
+            yield bytes(65536)
+
+    assert client.post("/classify", content=endless()).status_code == 413
+    assert 'hcr_answers_total{status="413"} 1.0' in client.get("/metrics").text
+
+
+def test_waiting_requests_share_a_batch_and_a_full_queue_refuses(
+    service: ModuleType, samples_dir: Path
+) -> None:
+    """The model is held up: one request is with it, four wait, and the sixth is one too many."""
+    inner = Classifier.load("arabic-letters")
+    go, entered = threading.Event(), threading.Event()
+    sizes: list[int] = []
+
+    class Held:
+        spec, limits = inner.spec, inner.limits
+
+        def classify_batch(self, images: list[object]) -> list[Prediction]:
+            sizes.append(len(images))
+            entered.set()
+            assert go.wait(30)
+            return inner.classify_batch(images)
+
+    made = service.Service(Held(), max_waiting=4)
+    photo = (samples_dir / "photos" / "beh-blue-pen.jpg").read_bytes()
+    with TestClient(service.make_app(made)) as client, ThreadPoolExecutor(6) as pool:
+
+        def post() -> int:
+            return client.post("/classify", content=photo).status_code
+
+        first = pool.submit(post)
+        assert entered.wait(30)
+        waiting = [pool.submit(post) for _ in range(4)]
+        for _ in range(3000):
+            if made.queue.full():
+                break
+            threading.Event().wait(0.01)
+        assert post() == 503
+        go.set()
+        assert [task.result(30) for task in (first, *waiting)] == [200] * 5
+    assert sizes == [1, 4]

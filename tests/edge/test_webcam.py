@@ -1,0 +1,232 @@
+"""The command ``webcam``: what it writes, keeps and shows, and how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hcr_edge.datasets import load_dataset
+from hcr_runtime import Classifier
+from tests.edge.live_camera import network_camera
+
+COMMAND = [sys.executable, "-c", "from hcr_edge.cli import main; main()", "webcam"]
+
+
+@pytest.fixture
+def clip(samples_dir: Path) -> Path:
+    return samples_dir / "photos" / "clip.avi"
+
+
+def test_json_tells_each_letter_once(cli, clip: Path) -> None:
+    answer = cli("webcam", "--source", clip, "--no-window", "--json")
+    assert answer.code == 0
+    events = [json.loads(line) for line in answer.out.splitlines()]
+    keys = {"event", "glyph", "label", "name", "confidence", "box", "t", "first", "last"}
+    assert all(event.keys() == keys for event in events)
+    kinds = ["looking", "stable", "gone"]
+    expected = [(kind, label) for label in "بسو" for kind in kinds]
+    assert [(event["event"], event["label"]) for event in events] == expected
+    times = [event["t"] for event in events]
+    assert times == sorted(times)
+
+
+def test_people_read_what_is_stable(cli, clip: Path) -> None:
+    answer = cli("webcam", "--source", clip, "--no-window")
+    assert [line.split()[3] for line in answer.out.splitlines()] == ["beh", "seen", "waw"]
+
+
+def test_text_grows(cli, clip: Path, tmp_path: Path) -> None:
+    text = tmp_path / "letters.txt"
+    for _ in range(2):
+        assert cli("webcam", "--source", clip, "--no-window", "--text", text).code == 0
+    assert text.read_text(encoding="utf-8") == "بسوبسو"
+
+
+def test_record_and_replay(cli, clip: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "morning.tar"
+    options = ("--no-window", "--json")
+    first = cli("webcam", "--source", clip, *options, "--record", recording)
+    assert first.out
+    assert cli("webcam", "--source", recording, *options).out == first.out
+    again = cli("webcam", "--source", clip, *options, "--record", recording)
+    assert (again.code, "exists" in again.errors[0]) == (2, True)
+
+
+def test_live_is_recorded_and_replayed_to_the_same_events(cli, clip: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "live.tar"
+    with network_camera(clip) as camera:
+        process = start("--source", camera, "--no-window", "--json", "--record", recording)
+        lines = [process.stdout.readline() for _ in range(6)]
+        rest = stop(process, signal.SIGINT)
+    told = "".join(lines) + rest
+    assert '"stable"' in told
+    assert cli("webcam", "--source", recording, "--no-window", "--json").out == told
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_it_at_once(clip: Path, signum: int) -> None:
+    with network_camera(clip) as camera:
+        process = start("--source", camera, "--no-window", "--serve", "127.0.0.1:0")
+        process.stdout.readline()
+        stop(process, signum)
+    assert process.returncode == 0
+
+
+def start(*options: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def stop(process: subprocess.Popen[str], signum: int) -> str:
+    """Stop a process; returns what it still says. It has a second (three on a busy machine)."""
+    begin = time.monotonic()
+    process.send_signal(signum)
+    out, problems = process.communicate(timeout=10)
+    assert time.monotonic() - begin < 3
+    assert "stopped" in problems
+    assert "Traceback" not in problems
+    return out
+
+
+def test_uncertain_crops_become_a_data_set(cli, tmp_path: Path, samples_dir: Path) -> None:
+    """The loop: what is not read is kept, sorted by a person, and read as data."""
+    images = tmp_path / "frames"
+    images.mkdir()
+    # A letter of another script lies there: the model sees it, and does not answer.
+    frame = np.full((240, 320, 3), 230, np.uint8)
+    cv2.putText(frame, "X", (120, 160), cv2.FONT_HERSHEY_SIMPLEX, 4, (40, 40, 40), 6)
+    for number in range(60):
+        cv2.imwrite(str(images / f"{number:03d}.png"), frame)
+    kept = tmp_path / "kept"
+    answer = cli("webcam", "--source", images, "--no-window", "--json", "--save-uncertain", kept)
+    assert (answer.code, answer.out) == (0, "")
+    (crop,) = kept.glob("*/*.png")
+    head, row = (kept / "suggestions.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("file,suggestion,confidence")
+    assert row.startswith(crop.relative_to(kept).as_posix())
+    # A person says that it is a lam.
+    (kept / "U+0644").mkdir(exist_ok=True)
+    crop.rename(kept / "U+0644" / crop.name)
+    data = load_dataset(f"folder:{kept}", label_set=Classifier.load("arabic-letters").spec.labels)
+    assert [data.label_set[i].text for i in data.labels.tolist()] == ["ل"]
+    assert cli("data", "validate", f"folder:{kept}").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--mode", "line"), "no mode 'line'"),
+        (("--serve", "nowhere"), "is no address"),
+        (("--model", "absent"), "absent"),
+    ],
+)
+def test_mistakes_are_one_line(cli, clip: Path, options: tuple[str, str], problem: str) -> None:
+    answer = cli("webcam", "--source", clip, "--no-window", *options)
+    assert answer.code == 2
+    assert len(answer.errors) == 1
+    assert problem in answer.errors[0]
+
+
+def test_without_a_screen_the_message_says_what_to_use(
+    cli, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    answer = cli("webcam", "--source", clip)
+    assert answer.code == 2
+    assert "--no-window" in answer.errors[0]
+    assert "--serve" in answer.errors[0]
+
+
+@pytest.fixture
+def screen() -> Iterator[str]:
+    """A virtual screen with a window manager, and the tools that press keys and take pictures of it."""
+    if any(shutil.which(tool) is None for tool in ("Xvfb", "openbox", "xdotool", "xwd")):
+        pytest.skip("Xvfb, openbox, xdotool and xwd are needed")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        display = f":{pipe.readline().strip()}"
+    manager = subprocess.Popen(
+        ["openbox"], env={**os.environ, "DISPLAY": display}, stderr=subprocess.DEVNULL
+    )
+    yield display
+    for process in (manager, server):
+        process.terminate()
+        process.wait()
+
+
+def xdotool(display: str, *arguments: str) -> str:
+    done = subprocess.run(
+        ["xdotool", *arguments],
+        env={**os.environ, "DISPLAY": display},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
+
+
+def screenshot(display: str) -> np.ndarray:
+    data = subprocess.run(
+        ["xwd", "-root", "-silent", "-display", display], capture_output=True, check=True
+    ).stdout
+    head = struct.unpack(">25I", data[:100])
+    start, width, height, bits, row = head[0] + 12 * head[19], head[4], head[5], head[11], head[12]
+    rows = np.frombuffer(data[start : start + row * height], np.uint8).reshape(height, row)
+    return rows[:, : width * bits // 8].reshape(height, width, bits // 8)[:, :, :3]
+
+
+@pytest.mark.parametrize("how", ["key", "close"])
+def test_window(screen: str, clip: Path, how: str) -> None:
+    with network_camera(clip) as camera:
+        process = start("--source", camera, DISPLAY=screen)
+        process.stdout.readline()  # the first stable letter
+        window = ""
+        for _ in range(100):
+            window = xdotool(screen, "search", "--name", "^hcr-edge$").split("\n")[-1]
+            if window:
+                break
+            time.sleep(0.1)
+        process.stdout.readline()
+        for _ in range(50):
+            picture = screenshot(screen)
+            if picture.any():
+                break
+            time.sleep(0.1)
+        # The clip's paper, and the green box of what was read.
+        assert (picture.min(axis=2) > 150).sum() > 20_000
+        assert (np.abs(picture.astype(int) - (70, 110, 0)).max(axis=2) < 12).sum() > 300
+        begin = time.monotonic()
+        if how == "key":
+            xdotool(screen, "windowfocus", "--sync", window)
+            xdotool(screen, "key", "q")
+        else:  # as its frame's button does
+            xdotool(screen, "windowfocus", "--sync", window)
+            xdotool(screen, "key", "alt+F4")
+        _, problems = process.communicate(timeout=10)
+        assert time.monotonic() - begin < 4
+        assert (process.returncode, "Traceback" in problems) == (0, False)

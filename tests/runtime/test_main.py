@@ -1,0 +1,124 @@
+"""``python -m hcr_runtime``: the command line of a device without hcr-edge."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from hcr_runtime import __version__, shipped_models
+from hcr_runtime.__main__ import main
+from hcr_runtime.golden import write_golden
+
+Letter = Callable[..., Path]
+
+
+def test_as_a_process_from_any_folder(tmp_path: Path, letter: Letter) -> None:
+    command = [sys.executable, "-m", "hcr_runtime", "classify", letter("jeem"), "-", "--top", "1"]
+    done = subprocess.run(
+        command, cwd=tmp_path, input=letter("waw").read_bytes(), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    first, second = (line.split("\t") for line in done.stdout.decode().splitlines())
+    assert first[:3] == [str(letter("jeem")), "ج", "jeem"]
+    assert second[:3] == ["-", "و", "waw"]
+
+
+def test_classify_as_json(letter: Letter, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", str(letter("dal")), "--json", "--top", "2", "--deny", "د"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["image"] == str(letter("dal"))
+    assert len(answer["top"]) == 2
+    assert answer["reason"] == "not allowed"
+
+
+def test_refused_answers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = tmp_path / "paper.pgm"
+    paper.write_bytes(b"P5 40 40 255 " + bytes([250]) * 1600)
+    assert main(["classify", str(paper)]) == 0
+    assert "(not accepted: blank)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["classify", "absent.png"], "error: cannot read absent.png: No such file"),
+        (["classify", "a.png", "--model", "arabic-leters"], "did you mean arabic-letters"),
+        (["classify", "a.png", "--engine", "opencv"], "use the engine onnxruntime"),
+        (["info", "absent.onnx"], "there is no model file absent.onnx"),
+        (["selftest", "absent"], "absent holds no model files"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["read-mind"], ["classify"], ["classify", "a", "--top", "0"]]
+)
+def test_misused_commands_show_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m hcr_runtime" in capsys.readouterr().err
+
+
+def test_interrupted(letter: Letter, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Interrupting()))
+    assert main(["classify", "-"]) == 130
+
+
+def test_info_names_versions_and_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    assert f"hcr-edge-runtime {__version__}, python 3" in text
+    assert all(f"{name}: " in text for name in shipped_models())
+    assert main(["info", "persian-digits", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {"versions", "models"}
+    (model,) = answer["models"]
+    assert [label["text"] for label in model["spec"]["labels"]] == list("۰۱۲۳۴۵۶۷۸۹")
+
+
+def test_selftest_tells_a_right_device_from_a_wrong_one(
+    tmp_path: Path,
+    tiny_onnx: Callable[..., Path],
+    letter: Letter,
+    two: object,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = tmp_path / "bundle" / "two.onnx"
+    model.parent.mkdir()
+    model.write_bytes(tiny_onnx().read_bytes())
+    images = [letter(name).read_bytes() for name in ("beh", "lam", "waw")]
+    write_golden(model.parent / "golden", two, images, {"two.onnx": model})
+    assert main(["selftest", str(model.parent)]) == 0
+    assert "two.onnx: 3 cases: as recorded" in capsys.readouterr().out
+    vectors = model.parent / "golden" / "vectors.json"
+    data = json.loads(vectors.read_text())
+    data["cases"][1]["outputs"]["two.onnx"] = (
+        -np.array(data["cases"][1]["outputs"]["two.onnx"])
+    ).tolist()
+    vectors.write_text(json.dumps(data))
+    assert main(["selftest", str(model.parent), "--json"]) == 1
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert answer["failures"] == ["images/001.png: the model answers otherwise"]

@@ -1,0 +1,150 @@
+"""Streams over HTTP, from a real server on the loopback that cuts, damages and refuses."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import hcr_runtime.camera
+from hcr_runtime import CameraError, Classifier, LiveSource, frames, watch
+
+
+class Camera(ThreadingHTTPServer):
+    """Sends `pictures` over and over; each connection gets `per_connection` of them."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.pictures: list[bytes] = []
+        self.per_connection = 10
+        self.connections = 0
+        self.silent = threading.Event()
+        self.asked: list[str] = []
+        self.sent = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Camera
+
+    def do_GET(self) -> None:
+        self.server.connections += 1
+        self.server.asked.append(f"{self.path} {self.headers.get('Authorization')}")
+        if self.path == "/none":
+            self.send_error(404)
+            return
+        if self.path == "/page":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
+        self.end_headers()
+        for _ in range(self.server.per_connection):
+            data = self.server.pictures[self.server.sent % len(self.server.pictures)]
+            self.server.sent += 1
+            self.wfile.write(b"--cut\r\nContent-Type: image/jpeg\r\n\r\n" + data + b"\r\n")
+            time.sleep(0.01)
+        if self.path == "/silent":
+            self.server.silent.wait(20)
+        # In the middle of a picture: the cable is pulled.
+        self.wfile.write(b"--cut\r\n\r\n" + self.server.pictures[0][:100])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def jpeg(level: int) -> bytes:
+    return bytes(cv2.imencode(".jpg", np.full((32, 32, 3), level, np.uint8))[1])
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
+    monkeypatch.setattr(hcr_runtime.camera, "FIRST_PAUSE", 0.01)
+    server = Camera()
+    server.pictures = [jpeg(level) for level in range(10, 250, 10)]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server
+    server.silent.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_stream_goes_on_where_the_connection_was_cut(camera: Camera) -> None:
+    with LiveSource(camera.url + "/video") as live:
+        read = list(islice(live, 25))
+    levels = [round(float(frame.image.mean()) / 10) for frame in read]
+    assert camera.connections >= 3
+    assert live.reopened >= 2
+    # Latest frames, none twice, in the order in which they were sent, as they came.
+    assert levels == sorted(levels) or camera.sent > 24
+    assert all(frame.encoded in camera.pictures for frame in read)
+    assert [frame.index for frame in read] == sorted({frame.index for frame in read})
+
+
+def test_damaged_pictures_are_counted_and_left_out(camera: Camera) -> None:
+    whole = jpeg(90)
+    camera.pictures = [whole, whole[:-200] + b"\xff\xd9", b"\xff\xd8\xff\xe0 nonsense \xff\xd9"]
+    with LiveSource(camera.url + "/video") as live:
+        read = list(islice(live, 5))
+    assert live.damaged > 0
+    assert all(frame.image.shape == (32, 32, 3) for frame in read)
+
+
+@pytest.mark.parametrize("path", ["/none", "/page"])
+def test_what_is_no_stream_is_refused(camera: Camera, path: str) -> None:
+    with pytest.raises(CameraError, match="answers"):
+        next(frames(camera.url + path))
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(CameraError, match="cannot be opened"):
+        next(frames("http://127.0.0.1:9/video"))
+
+
+def test_password_is_sent_and_not_shown(camera: Camera) -> None:
+    url = camera.url.replace("http://", "http://me:s%40cret@")
+    reader = frames(url + "/video?size=2")
+    next(reader)
+    reader.close()  # type: ignore[attr-defined]
+    expected = base64.b64encode(b"me:s@cret").decode()
+    assert camera.asked[0] == f"/video?size=2 Basic {expected}"
+    with pytest.raises(CameraError) as caught:
+        next(frames(url + "/none"))
+    assert "cret" not in str(caught.value)
+
+
+def test_silent_stream_is_left_at_once(camera: Camera) -> None:
+    camera.per_connection = 1
+    reader = frames(camera.url + "/silent")
+    next(reader)
+    start = time.monotonic()
+    reader.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - start < 1
+    assert not [t for t in threading.enumerate() if t.name.startswith("frames of")]
+
+
+def test_letters_are_read_from_a_stream(
+    camera: Camera, samples_dir: Path, classifier: Classifier
+) -> None:
+    photo = (samples_dir / "photos" / "waw-red-pen.jpg").read_bytes()
+    camera.pictures = [photo]
+    camera.per_connection = 1000
+    events = islice(watch(camera.url + "/video", classifier), 2)
+    assert [(event.event, event.label) for event in events] == [("looking", "و"), ("stable", "و")]

@@ -1,0 +1,210 @@
+"""Events: one stable event for each character written, whatever the camera does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_runtime import Classifier, Event, Frame, HcrError, Prediction, watch
+from hcr_runtime.segment import Box
+from hcr_runtime.tracking import Path, match
+from hcr_runtime.votes import Votes
+from hcr_runtime.watch import Watcher
+
+Image = NDArray[np.uint8]
+Tile = Callable[[str], Image]
+
+
+@pytest.fixture(scope="session")
+def tile(letter: Callable[..., object]) -> Tile:
+    """Return a function from a letter's name to a picture of it: dark on white."""
+
+    def read(name: str) -> Image:
+        image = cv2.imread(str(letter(name, 3)), cv2.IMREAD_GRAYSCALE)
+        return cv2.bitwise_not(image) if np.median(image) < 100 else image
+
+    return read
+
+
+def paper(*places: tuple[Image, int, int, int], width: int = 640, height: int = 480) -> Image:
+    """Return a frame with pictures of letters on it: each with its left, top and side."""
+    frame = np.full((height, width, 3), 235, np.uint8)
+    for image, left, top, side in places:
+        letter = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+        part = frame[top : top + side, left : left + side]
+        part[:] = np.minimum(part, letter[:, :, None])
+    return frame
+
+
+def film(*scenes: tuple[Image, float], rate: float = 30.0) -> Iterator[Frame]:
+    """Give frames: each picture for so many seconds."""
+    start, index = 0.0, 0
+    for image, seconds in scenes:
+        while index / rate < start + seconds - 1e-9:
+            yield Frame(index, round(index / rate, 6), image)
+            index += 1
+        start += seconds
+
+
+def told(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.event, event.name) for event in events]
+
+
+def test_a_letter_is_told_once(classifier: Classifier, tile: Tile) -> None:
+    shown = paper((tile("beh"), 240, 160, 160))
+    events = list(watch(film((paper(), 0.5), (shown, 3.0), (paper(), 1.0)), classifier))
+    assert told(events) == [("looking", "beh"), ("stable", "beh"), ("gone", "beh")]
+    looking, stable, gone = events
+    assert looking.first == pytest.approx(0.5, abs=1e-3)
+    assert 0.15 <= stable.t - 0.5 <= 0.4
+    assert stable.label == "ب"
+    assert 0.955 <= stable.confidence <= 1
+    # The box holds the letter; it was there until the paper was bare.
+    assert 240 <= stable.box.left < stable.box.left + stable.box.width <= 400
+    assert gone.last == pytest.approx(3.5, abs=0.05)
+    assert gone.t == pytest.approx(4.0, abs=0.1)
+    assert {event.glyph for event in events} == {1}
+    assert stable.to_dict()["box"] == [
+        *(stable.box.left, stable.box.top, stable.box.width, stable.box.height)
+    ]
+
+
+@pytest.mark.parametrize("rate", [5.0, 15.0, 100.0])
+def test_time_counts_and_not_frames(classifier: Classifier, tile: Tile, rate: float) -> None:
+    shown = paper((tile("seen"), 240, 160, 160))
+    events = list(watch(film((shown, 3.0), rate=rate), classifier))
+    assert told(events) == [("looking", "seen"), ("stable", "seen"), ("gone", "seen")]
+    # Slow cameras need three readings; fast ones are not believed sooner.
+    assert 0.2 <= events[1].t <= max(0.4, 4 / rate)
+
+
+def test_the_same_letter_shown_twice_is_told_twice(classifier: Classifier, tile: Tile) -> None:
+    shown = paper((tile("waw"), 240, 160, 160))
+    scenes = [(shown, 1.0), (paper(), 1.0)] * 2
+    stable = [e for e in watch(film(*scenes), classifier) if e.event == "stable"]
+    assert [(event.name, event.glyph) for event in stable] == [("waw", 1), ("waw", 2)]
+
+
+def test_a_flicker_is_no_new_letter(classifier: Classifier, tile: Tile) -> None:
+    shown = paper((tile("waw"), 240, 160, 160))
+    scenes = [(shown, 0.8), (paper(), 0.2)] * 4
+    stable = [e for e in watch(film(*scenes), classifier) if e.event == "stable"]
+    assert [event.name for event in stable] == ["waw"]
+
+
+def test_a_letter_that_takes_anothers_place_is_told(classifier: Classifier, tile: Tile) -> None:
+    first, second = (paper((tile(name), 240, 160, 160)) for name in ("beh", "seen"))
+    events = list(watch(film((first, 1.0), (second, 1.0)), classifier))
+    assert told(events) == [
+        *(("looking", "beh"), ("stable", "beh"), ("gone", "beh")),
+        *(("looking", "seen"), ("stable", "seen"), ("gone", "seen")),
+    ]
+    assert events[4].t - 1.0 <= 0.4
+
+
+def test_a_letter_that_moves_is_told_when_it_rests(classifier: Classifier, tile: Tile) -> None:
+    letter = tile("seen")
+    scenes = [(paper((letter, 170 + 6 * i, 160, 120)), 1 / 30) for i in range(28)]
+    rest = paper((letter, 340, 160, 120))
+    events = list(watch(film(*scenes, (rest, 1.0)), classifier))
+    assert told(events) == [("looking", "seen"), ("stable", "seen"), ("gone", "seen")]
+    assert 0 <= events[1].t - 28 / 30 <= 0.4
+
+
+def test_what_is_refused_is_no_event(classifier: Classifier) -> None:
+    rng = np.random.default_rng(3)
+    scribble = paper()
+    points = rng.integers(200, 440, (40, 1, 2)) - [0, 60]
+    cv2.polylines(scribble, [points.astype(np.int32)], False, (40, 40, 40), 3)
+    blob = paper()
+    cv2.circle(blob, (320, 240), 70, (60, 50, 50), -1)
+    assert list(watch(film((paper(), 1.0), (scribble, 2.0), (blob, 2.0)), classifier)) == []
+
+
+def test_unsure_readings_never_become_events() -> None:
+    votes = Votes()
+    unsure = Prediction("ب", "beh", "U+0628", 0.94, (), accepted=False, reason="unsure")
+    for _ in range(100):
+        votes.add(unsure, 0.03)
+    assert (votes.best, votes.settled) == ("", False)
+
+
+def test_divided_votes_settle_nothing() -> None:
+    votes = Votes()
+    readings = [
+        Prediction(text, text, "", 0.99, (), accepted=True, reason="") for text in ("ر", "ز")
+    ]
+    for i in range(100):
+        votes.add(readings[i % 2], 0.03)
+    assert not votes.settled
+
+
+def test_page_is_told_in_reading_order(classifier: Classifier, tile: Tile) -> None:
+    names = ["beh", "seen", "waw", "kaf", "hah", "lam"]
+    places = [
+        (tile(name), 880 - 300 * (i % 3), 150 + 240 * (i // 3), 150) for i, name in enumerate(names)
+    ]
+    shown = paper(*places, width=1280, height=720)
+    bare = paper(width=1280, height=720)
+    watcher = Watcher(classifier, "page")
+    events: list[Event] = []
+    for frame in film((shown, 1.0)):
+        events += watcher.see(frame)
+    assert [glyph.label for glyph in watcher.glyphs] == [
+        event.label for event in events if event.event == "stable"
+    ]
+    # From right to left, then the next line.
+    assert [event.name for event in events if event.event == "stable"] == names
+    for frame in film((shown, 1.0), (bare, 2.0)):
+        events += watcher.see(replace(frame, seconds=frame.seconds + 1))
+    assert [event.name for event in events if event.event == "gone"] == names
+    assert len(events) == 3 * len(names)
+
+
+def test_page_that_is_pushed_keeps_its_glyphs(classifier: Classifier, tile: Tile) -> None:
+    names = ["beh", "seen", "waw"]
+    letters = [tile(name) for name in names]
+
+    def at(shift: int) -> Image:
+        places = [(image, 850 - 220 * i + shift, 300, 130) for i, image in enumerate(letters)]
+        return paper(*places, width=1280, height=720)
+
+    moving = [(at(6 * i), 1 / 30) for i in range(40)]
+    events = list(watch(film((at(0), 1.0), *moving, (at(240), 1.0)), classifier, "page"))
+    assert sorted(told(events)) == sorted(
+        (kind, name) for kind in ("looking", "stable", "gone") for name in names
+    )
+
+
+def test_frames_out_of_order_are_left_out(classifier: Classifier, tile: Tile) -> None:
+    shown = list(film((paper((tile("beh"), 240, 160, 160)), 1.0)))
+    bare = list(film((paper(), 1.0)))
+    # Stale frames of the bare paper come in between, late.
+    mixed = [f for i, frame in enumerate(shown) for f in (frame, bare[max(0, i - 4)])]
+    assert [e.to_dict() for e in watch(iter(mixed), classifier)] == [
+        e.to_dict() for e in watch(iter(shown), classifier)
+    ]
+
+
+def test_a_change_of_size_is_no_new_letter(classifier: Classifier, tile: Tile) -> None:
+    large = paper((tile("beh"), 240, 160, 160))
+    small = cv2.resize(large, (320, 240), interpolation=cv2.INTER_AREA)
+    events = list(watch(film((large, 1.0), (small, 1.0), (large, 1.0)), classifier))
+    assert told(events) == [("looking", "beh"), ("stable", "beh"), ("gone", "beh")]
+
+
+def test_unknown_mode_is_refused(classifier: Classifier) -> None:
+    with pytest.raises(HcrError, match="no mode 'line'; allowed: guide or page"):
+        list(watch(iter([]), classifier, "line"))  # type: ignore[arg-type]
+
+
+def test_neighbours_do_not_change_places() -> None:
+    left, right = Path(Box(10, 10, 20, 40), 0.0), Path(Box(60, 10, 20, 40), 0.0)
+    assert match([left, right], [Box(64, 12, 20, 40), Box(14, 12, 20, 40)], 0.03) == [1, 0]
+    # Something much larger in the same place is something else.
+    assert match([left], [Box(0, 0, 60, 120)], 0.03) == [None]
