@@ -1,7 +1,10 @@
 """Reads the photographed form in ``persian_forms/``: a writer, a pen, a camera of none of the sets.
 
 ``python benchmarks/persian_form.py MODEL [--cells FILE.png]`` cuts the cells out of the one
-photograph, reads those whose character the model knows, and prints how many it read. The form is
+photograph, reads those whose character the model knows, and prints how many it read. With
+``--page`` it is told no cells: `hcr_runtime.read_page` finds the characters in the photograph.
+Printed are the filled cells in which it found exactly one, those read right, how many of پ چ ژ,
+which the model does not know, it refused, and what it found outside of the cells. The form is
 GitHub: sadafnazari/Persian_handwriting_recognition (MIT). It steered the choice of preprocessing
 and augmentation, and so is a validation, not a test.
 """
@@ -9,6 +12,7 @@ and augmentation, and so is a validation, not a test.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +22,7 @@ import typer
 from numpy.typing import NDArray
 
 from hcr_edge.evaluate import open_model
+from hcr_runtime import Classifier, ReadGlyph
 
 # Rows of the form from top to bottom; digits fill the ten middle columns of the fourteen.
 ROWS = "۰۱ابپتثجچحخدذرزژسشص۲۳"
@@ -29,6 +34,22 @@ CELL = 64
 MARGIN = 8
 
 Cell = tuple[str, NDArray[np.uint8]]
+WIDTH, HEIGHT = COLUMNS * CELL, len(ROWS) * CELL
+
+
+def flatten() -> NDArray[np.float64]:
+    """The transform from the photograph to a table of `COLUMNS` by `ROWS` square cells."""
+    table = np.float32([(0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)])
+    return cv2.getPerspectiveTransform(np.float32(CORNERS), table)
+
+
+def filled() -> dict[tuple[int, int], str]:
+    """The character in each filled cell, by row and column."""
+    return {
+        (row, column): text
+        for row, text in enumerate(ROWS)
+        for column in (range(2, 12) if text in "۰۱۲۳" else range(COLUMNS))
+    }
 
 
 def read_cells(photograph: Path) -> list[Cell]:
@@ -36,28 +57,93 @@ def read_cells(photograph: Path) -> list[Cell]:
     image = cv2.imread(str(photograph), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise typer.BadParameter(f"there is no photograph {photograph}")
-    width, height = COLUMNS * CELL, len(ROWS) * CELL
-    table = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
-    flat = cv2.warpPerspective(
-        image, cv2.getPerspectiveTransform(np.float32(CORNERS), table), (width, height)
-    )
+    flat = cv2.warpPerspective(image, flatten(), (WIDTH, HEIGHT))
     cells = []
-    for row, text in enumerate(ROWS):
-        columns = range(2, 12) if text in "۰۱۲۳" else range(COLUMNS)
-        for column in columns:
-            top, left = row * CELL + MARGIN, column * CELL + MARGIN
-            side = CELL - 2 * MARGIN
-            cells.append((text, flat[top : top + side, left : left + side]))
+    for (row, column), text in filled().items():
+        top, left = row * CELL + MARGIN, column * CELL + MARGIN
+        side = CELL - 2 * MARGIN
+        cells.append((text, flat[top : top + side, left : left + side]))
     return cells
+
+
+@dataclass
+class PageResult:
+    """What was found in the whole photograph.
+
+    Attributes:
+        cells: Number of filled cells.
+        single: Those in which exactly one glyph was found, not touching another.
+        known: Those whose character the model knows.
+        right: Those of them that were read right, from one glyph.
+        strangers: Glyphs found for پ چ ژ.
+        refused: Those of them that were not accepted.
+        outside: Glyphs found outside of the filled cells.
+        wrong: Each wrong answer, ``true→read``.
+    """
+
+    cells: int
+    single: int
+    known: int
+    right: int
+    strangers: int
+    refused: int
+    outside: int
+    wrong: list[str]
+
+
+def read_whole(photograph: Path, classifier: Classifier) -> PageResult:
+    """Read the photograph as a page, and see into which cells its glyphs fall."""
+    truth = filled()
+    found: dict[tuple[int, int], list[ReadGlyph]] = {place: [] for place in truth}
+    outside = 0
+    for glyph in classifier.read(photograph):
+        box = glyph.box
+        middle = np.float32([[[box.left + box.width / 2, box.top + box.height / 2]]])
+        x, y = cv2.perspectiveTransform(middle, flatten())[0, 0] // CELL
+        cell = found.get((int(y), int(x)))
+        if cell is None:
+            outside += 1
+        else:
+            cell.append(glyph)
+    texts = classifier.spec.texts
+    single = {p: g[0] for p, g in found.items() if len(g) == 1 and not g[0].touching}
+    known = [place for place, text in truth.items() if text in texts]
+    wrong = [
+        f"{truth[place]}→{single[place].prediction.label if place in single else '?'}"
+        for place in known
+        if place not in single or single[place].prediction.label != truth[place]
+    ]
+    strangers = [g for place, glyphs in found.items() if truth[place] in "پچژ" for g in glyphs]
+    return PageResult(
+        cells=len(truth),
+        single=len(single),
+        known=len(known),
+        right=len(known) - len(wrong),
+        strangers=len(strangers),
+        refused=sum(not glyph.prediction.accepted for glyph in strangers),
+        outside=outside,
+        wrong=wrong,
+    )
 
 
 def main(
     model: Annotated[str, typer.Argument(help="As for hcr-edge evaluate.")],
     cells: Annotated[Path | None, typer.Option(help="Write the cells as one picture.")] = None,
+    page: Annotated[bool, typer.Option("--page", help="Find the characters, too.")] = False,
 ) -> None:
     """Read the form."""
     data = Path(os.environ.get("HCR_EDGE_DATA", "../shared/data"))
-    found = read_cells(data / "persian_forms" / "form_sample1.jpg")
+    photograph = data / "persian_forms" / "form_sample1.jpg"
+    if page:
+        result = read_whole(photograph, Classifier.load(model))
+        typer.echo(
+            f"{model}: one glyph in {result.single} of {result.cells} cells"
+            f" ({result.single / result.cells:.1%}); read {result.right} of {result.known}"
+            f" ({result.right / result.known:.1%}); refused {result.refused} of"
+            f" {result.strangers} پ چ ژ; {result.outside} elsewhere  {' '.join(result.wrong)}"
+        )
+        return
+    found = read_cells(photograph)
     if cells is not None:
         rows = [np.hstack([image for text, image in found if text == row]) for row in ROWS]
         widest = max(row.shape[1] for row in rows)

@@ -17,7 +17,7 @@ import cv2
 import typer
 
 from hcr_edge import __version__
-from hcr_edge.cli import data, device, explain, interrupt, sign, training, workstation
+from hcr_edge.cli import data, device, explain, interrupt, read, sign, training, workstation
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
@@ -71,7 +71,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 for _panel, _commands in (
-    ("On the device", (*device.COMMANDS, *explain.COMMANDS)),
+    ("On the device", (*read.COMMANDS, *device.COMMANDS, *explain.COMMANDS)),
     ("On the workstation", (*workstation.COMMANDS, *training.COMMANDS, *sign.COMMANDS)),
 ):
     for _command in _commands:

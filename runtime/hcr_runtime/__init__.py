@@ -21,9 +21,10 @@ from hcr_runtime.errors import (
 from hcr_runtime.image import to_bgr, to_gray
 from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
+from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.prediction import Candidate, Prediction, accepts, probabilities
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.segment import Box, largest_glyph
+from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
     InputSpec,
     Label,
@@ -40,6 +41,7 @@ __all__ = [
     "Classifier",
     "EngineError",
     "Frame",
+    "Glyph",
     "HcrError",
     "ImageError",
     "InputSpec",
@@ -50,14 +52,17 @@ __all__ = [
     "Prediction",
     "PreprocessSpec",
     "Provenance",
+    "ReadGlyph",
     "RejectionSpec",
     "SpecError",
     "__version__",
     "accepts",
+    "find_glyphs",
     "frames",
     "largest_glyph",
     "preprocess",
     "probabilities",
+    "read_page",
     "shipped_models",
     "to_bgr",
     "to_gray",

@@ -7,7 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.components import (
+    BOX_SHARE,
+    Components,
+    Group,
+    group_in_boxes,
+    group_on_paper,
+)
 from hcr_runtime.image import GrayImage, ImageLike, to_gray
+from hcr_runtime.paper import lift_page
+from hcr_runtime.reading_order import reading_order
+from hcr_runtime.spec import Direction
+from hcr_runtime.writing_boxes import erase_boxes
+
+# Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
+PAGE_SIDE = 1600
+# Pixels around a glyph's ink that are still its own.
+RIM = 1
 
 # Frames are searched at this longer side; it bounds the time and closes gaps in thin strokes.
 SEARCH_SIDE = 480
@@ -19,8 +35,6 @@ DOT_REACH = 0.35
 INK_CONTRAST = 18
 # The smallest glyph that is reported (share of the search side).
 MIN_SHARE = 0.04
-# The glyph's share of the writing box that a crop is given: the median of written forms.
-BOX_SHARE = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,101 @@ class Box:
     top: int
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glyph:
+    """One character that was found on a page, or several that touch.
+
+    Attributes:
+        box: Where it is, in pixels of the page, dots and hamza included.
+        crop: Its writing box, ready for `Classifier.classify`: uint8, square, dark ink on white
+            paper, without its neighbours and without ruled lines.
+        line: The line it stands on, from the top, from 0.
+        order: Its place on that line in reading order, from 0.
+        touching: Several characters run into one another: what is read in it means nothing.
+    """
+
+    box: Box
+    crop: GrayImage
+    line: int
+    order: int
+    touching: bool
+
+
+def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph, ...]:
+    """Find the characters on a page or in a frame.
+
+    Args:
+        page: A path, the bytes of an image file, or a uint8 array (see `Classifier.classify`).
+            Dark writing on bright paper, or the reverse; blank, ruled, squared, or a form.
+        direction: Writing direction; it decides the order alone.
+
+    Returns:
+        The glyphs, line by line in reading order; none where nothing is written. What is cut by
+        the page's edge is left out.
+
+    Raises:
+        ImageError: `page` is no image.
+
+    >>> paper = np.full((240, 320), 255, np.uint8)
+    >>> paper[100:160, 150:156] = paper[100:160, 220:226] = 0
+    >>> for glyph in find_glyphs(paper, direction="rtl"):
+    ...     print(glyph.order, glyph.box)
+    0 Box(left=220, top=100, width=6, height=60)
+    1 Box(left=150, top=100, width=6, height=60)
+    """
+    gray, block = _shrink(to_gray(page))
+    darkness, mask = lift_page(gray)
+    lines, boxes = erase_boxes(darkness, mask)
+    components = Components(mask, darkness, lines)
+    groups = group_in_boxes(components, boxes) if boxes is not None else None
+    if groups is None:
+        groups = group_on_paper(components)
+    if not groups:
+        return ()
+    size = BOX_SHARE * float(np.median([group.side for group in groups]))
+    places = reading_order(np.array([group.centre for group in groups]), size, direction)
+    glyphs = [
+        Glyph(_box(group, block), _crop(group, components, darkness), *place, group.touching)
+        for group, place in zip(groups, places, strict=True)
+    ]
+    return tuple(sorted(glyphs, key=lambda glyph: (glyph.line, glyph.order)))
+
+
+def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
+    """Average blocks of pixels where the page is too large; the page, and the blocks' side."""
+    block = -(-max(gray.shape) // PAGE_SIDE)
+    if block == 1:
+        return gray, 1
+    height, width = (max(1, length // block) for length in gray.shape)
+    whole = gray[: height * block, : width * block]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), block
+
+
+def _box(group: Group, block: int) -> Box:
+    width, height = group.right - group.left, group.bottom - group.top
+    return Box(group.left * block, group.top * block, width * block, height * block)
+
+
+def _crop(group: Group, components: Components, darkness: GrayImage) -> GrayImage:
+    """Lay a glyph's ink into its writing box, on white; `Glyph.crop`."""
+    # The blurred rim of the strokes belongs to them.
+    top, left = max(group.top - RIM, 0), max(group.left - RIM, 0)
+    labels = components.labels[top : group.bottom + RIM, left : group.right + RIM]
+    own = labels == group.members[0]
+    for member in group.members[1:]:
+        own |= labels == member
+    near = cv2.dilate(own.view(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+    near[(labels > 0) & ~own] = 0
+    ink = darkness[top : group.bottom + RIM, left : group.right + RIM] * near
+    height, width = ink.shape
+    side = max(round(group.side), height, width)
+    crop = np.full((side, side), 255, np.uint8)
+    y, x = (side - height) // 2, (side - width) // 2
+    crop[y : y + height, x : x + width] -= ink
+    return crop
 
 
 def largest_glyph(frame: ImageLike) -> Box | None:

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hcr_runtime import Box, Classifier, ImageError, frames, largest_glyph
+from hcr_runtime import Box, Classifier, ImageError, find_glyphs, frames, largest_glyph
 from hcr_runtime.image import to_gray
 from hcr_runtime.segment import MIN_SHARE, crop_glyph
 
@@ -203,5 +203,38 @@ def test_clip_reads_beh_seen_waw(classifier: Classifier, samples_dir: Path) -> N
 
 
 def test_frame_that_is_no_image() -> None:
-    with pytest.raises(ImageError, match="float32"):
-        largest_glyph(np.zeros((480, 640), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="int64"):
+        largest_glyph(np.zeros((480, 640), np.int64))  # type: ignore[arg-type]
+
+
+LINES = (("alef", "beh", "theh", "jeem"), ("sheen", "dal", "thal", "yeh"), ("kaf", "heh", "qaf"))
+
+
+def page_of(letter: Letter, size: int = 90, pitch: int = 130) -> tuple[Image, list[Box]]:
+    """Three lines, written from right to left."""
+    frame = blank(3 * pitch + 60, 4 * pitch + 80)
+    boxes = [
+        write(
+            frame, to_gray(letter(name, line)), frame.shape[1] - 40 - (place + 1) * pitch, top, size
+        )
+        for line, names in enumerate(LINES)
+        for place, name in enumerate(names)
+        for top in [40 + line * pitch]
+    ]
+    return frame, boxes
+
+
+def test_page_is_found_in_reading_order(letter: Letter) -> None:
+    frame, boxes = page_of(letter)
+    glyphs = find_glyphs(frame, direction="rtl")
+    assert [glyph.line for glyph in glyphs] == [0] * 4 + [1] * 4 + [2] * 3
+    assert all(near(glyph.box, box) for glyph, box in zip(glyphs, boxes, strict=True))
+    assert [glyph.order for glyph in find_glyphs(frame)[:4]] == [0, 1, 2, 3]
+    assert near(find_glyphs(frame)[0].box, boxes[3])
+
+
+def test_crops_of_a_page_are_read(letter: Letter, classifier: Classifier) -> None:
+    glyphs = find_glyphs(page_of(letter)[0], direction="rtl")
+    names = [prediction.name for prediction in classifier.classify_batch([g.crop for g in glyphs])]
+    wanted = [name for names in LINES for name in names]
+    assert sum(a == b for a, b in zip(names, wanted, strict=True)) >= 10

@@ -1,0 +1,305 @@
+"""Connected components of a page's ink, and which of them are one character."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# Specks have less ink than this share of the square of a stroke's width, or so few pixels,
+# or are this much fainter than the writing.
+SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
+# Or thinner and fainter than it, both.
+FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
+# What lies on an erased line by more than this share of its ink, and is thinner than this share of
+# a stroke, is a rest of it.
+REST, REST_WIDTH = 0.55, 0.75
+# Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
+# the largest in a writing box.
+MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
+# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's.
+MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
+# The longest, of the usual letter.
+MAX_SIZE = 5.0
+# A component this much shorter than a letter may be its dot, hamza or mark.
+MARK_SIZE = 0.62
+# Dots lie within this distance, in shares of a letter; marks as long as a small letter must be
+# nearer, and above or below it.
+DOT_REACH, MARK_REACH = 0.6, 0.3
+# Components whose rectangles overlap by this share of the smaller are strokes of one letter.
+OVERLAP = 0.5
+# Strokes of one letter that lie over one another are at most so many strokes' widths apart.
+STROKE_GAP = 1.0
+# A component with so much of its ink in a second writing box runs through both; one so much wider
+# than the usual letter is long is several letters that touch.
+SHARED, TOUCHING_WIDTH = 0.3, 2.0
+# Where more of the letters than this leave their boxes, these are no writing boxes.
+MOST_LEAVING = 0.2
+# The usual letter's longer side in its writing box, as people write, and the longest's.
+BOX_SHARE = 0.55
+MAX_SHARE = 0.85
+# Writing boxes as forms draw them are wider than writers use.
+FORM_SHARE = 0.75
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Components that are one character.
+
+    Attributes:
+        members: Their numbers.
+        left: Where they are, in pixels.
+        top: As `left`.
+        right: Behind the last pixel.
+        bottom: Behind the last pixel.
+        side: Side of the writing box around them.
+        touching: Several characters run into one another.
+        centre: Middle (x, y) of the writing box where one is drawn, of the ink elsewhere.
+    """
+
+    members: tuple[int, ...]
+    left: int
+    top: int
+    right: int
+    bottom: int
+    side: float
+    touching: bool
+    centre: tuple[float, float]
+
+
+class Components:
+    """The connected components of a page's ink; number 0 is the paper.
+
+    Args:
+        mask: 255 where there is ink, uint8 of shape (H, W).
+        darkness: Darkness of the ink, same shape.
+        lines: 255 where ruled lines were erased, same shape.
+
+    Attributes:
+        labels: Number of each pixel's component, uint16 or int32, (H, W).
+        ink: Positions of the ink in the page's rows laid end to end, (pixels,).
+        owner: Number of the component of each of these, (pixels,).
+        low, high: Left and top edge; right and bottom, behind the last pixel; int64, (N, 2).
+        length: Longer side, (N,).
+        area: Number of pixels, (N,).
+        level: Mean darkness, (N,).
+        is_cut: Whether it reaches the page's edge, (N,).
+        is_rest: Whether it is what erasing left of a line, (N,).
+        width: Of its strokes, in pixels, (N,).
+        stroke: Usual width of a stroke in pixels.
+    """
+
+    def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
+        self.ink = _places(mask)
+        # Small labels are several times faster; ink of fewer pixels cannot have more components.
+        kind = cv2.CV_16U if len(self.ink) < 2**16 else cv2.CV_32S
+        count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
+            mask, connectivity=8, ltype=kind
+        )
+        self.low = stats[:, :2].astype(np.int64)
+        self.high = self.low + stats[:, 2:4]
+        self.length = stats[:, 2:4].max(axis=1).astype(np.int64)
+        self.area = stats[:, 4].astype(np.int64)
+        self.owner = self.labels.ravel()[self.ink].astype(np.intp)
+        total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
+        self.level = total / np.maximum(self.area, 1)
+        inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
+        rim = self.area - np.bincount(inner, minlength=count)
+        self.width = 2 * self.area / np.maximum(rim, 1)
+        edge = mask.shape[::-1]
+        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
+        # Long components speak for the writing, specks do not.
+        self.stroke = _usual(self.width[~self.is_cut], self.length[~self.is_cut])
+        on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
+        thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
+        self.is_rest = thin & (on_line > REST * self.area)
+
+    def usable(self) -> NDArray[np.bool_]:
+        """Which components are neither specks nor cut by the page's edge."""
+        least = max(SPECK_PIXELS, SPECK * self.stroke**2)
+        usable = (self.area >= least) & ~self.is_cut & ~self.is_rest
+        usable[0] = False
+        return np.asarray(usable, np.bool_)
+
+    def bounds(self, members: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Left, top, right and bottom of groups of components, int64, (groups, 4).
+
+        Args:
+            members: Their numbers, one group behind the other.
+            starts: Where each group begins.
+        """
+        low = np.minimum.reduceat(self.low[members], starts, axis=0)
+        return np.hstack([low, np.maximum.reduceat(self.high[members], starts, axis=0)])
+
+
+def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
+    """Make one character of what lies in each writing box.
+
+    Args:
+        components: Of the page, its lines erased.
+        boxes: Number of each pixel's writing box, 0 where in none; int32, (H, W).
+
+    Returns:
+        The characters, and those beside the boxes that are written alike; None where the writing
+        does not keep to the boxes, as on squared paper.
+    """
+    count, kinds = len(components.area), int(boxes.max()) + 1
+    usable = components.usable()
+    home = boxes.ravel()[components.ink]
+    votes = np.bincount(components.owner * kinds + home, minlength=count * kinds)
+    votes = votes.reshape(count, kinds)[:, 1:]
+    inside = votes.sum(axis=1)
+    first, most = votes.argmax(axis=1), votes.max(axis=1)
+    in_box = usable & (inside > 0.5 * components.area)
+    area = np.bincount(boxes.ravel(), minlength=kinds)[1:]
+    side = np.sqrt(area)
+    shared = in_box & (inside - most > SHARED * components.area)
+    # A letter may well leave its box; where many do, the boxes are mere squares.
+    letters = usable & (inside > 0.2 * components.area)
+    letters &= components.length > MIN_SIZE * side[first]
+    leaving = (inside - most > 0.5 * SHARED * components.area) | (components.length > side[first])
+    if not letters.any() or leaving[letters].mean() > MOST_LEAVING:
+        return None
+    rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
+    number = boxes[rows, columns]
+    total = np.maximum(area, 1)
+    middle = np.stack(
+        [np.bincount(number, values, minlength=kinds)[1:] / total for values in (columns, rows)], 1
+    )
+    groups = []
+    for box in np.unique(first[in_box]).tolist():
+        members = np.flatnonzero(in_box & (first == box))
+        main = members[components.area[members].argmax()]
+        members = members[components.level[members] > SPECK_LEVEL * components.level[main]]
+        left, top, right, bottom = components.bounds(members, np.zeros(1, np.int64))[0].tolist()
+        extent = right - left, bottom - top
+        # Printed marks fill several boxes.
+        if max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]:
+            groups.append(
+                Group(
+                    tuple(members.tolist()),
+                    *(left, top, right, bottom),
+                    FORM_SHARE * float(side[box]),
+                    bool(shared[members].any()),
+                    (float(middle[box, 0]), float(middle[box, 1])),
+                )
+            )
+    # A box whose line is missing is none; what else is there is larger, or fainter: wood, print.
+    usual = float(np.median(side))
+    level = _usual(components.level[letters & in_box])
+    outside = usable & (inside < 0.1 * components.area) & (components.length < usual)
+    outside &= components.level > WRITTEN_LEVEL * level
+    left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
+    outside &= (components.low > (left - usual / 2, top - usual / 2)).all(axis=1)
+    outside &= (components.high < (right + usual / 2, bottom + usual / 2)).all(axis=1)
+    for group in group_on_paper(components, np.flatnonzero(outside)):
+        if max(group.right - group.left, group.bottom - group.top) > MIN_OUTSIDE * usual:
+            groups.append(replace(group, side=FORM_SHARE * usual))
+    return groups
+
+
+def group_on_paper(components: Components, among: NDArray[np.int64] | None = None) -> list[Group]:
+    """Make characters of components outside of writing boxes: dots join letters.
+
+    Args:
+        components: Of the page, its lines erased.
+        among: Numbers of those to look at; None for all.
+    """
+    kept = np.flatnonzero(components.usable()) if among is None else among
+    if kept.size == 0:
+        return []
+    length = components.length[kept]
+    size = _usual(length)
+    kept = kept[length <= MAX_SIZE * size]
+    size = _usual(components.length[kept])
+    level = components.level[kept] / _usual(components.level[kept])
+    # What is long, faint and thin beside the writing is the grain of a desk, or a shadow's edge.
+    fine = components.width[kept] < FINE_WIDTH * components.stroke
+    fine &= components.length[kept] > MIN_SIZE * size
+    kept = kept[level > np.where(fine, FINE_LEVEL, SPECK_LEVEL)]
+    length = components.length[kept]
+    letters = kept[length > MIN_SIZE * size]
+    if letters.size == 0:
+        return []
+    host = _hosts(components, kept, letters, size)
+    usual = float(np.median(components.length[letters]))
+    order = np.argsort(host, kind="stable")
+    order = order[np.searchsorted(host[order], 0) :]
+    numbers, starts = np.unique(host[order], return_index=True)
+    bounds = components.bounds(kept[order], starts)
+    members = np.split(kept[order], starts[1:])
+    groups = []
+    for parts, (left, top, right, bottom) in zip(members, bounds.tolist(), strict=True):
+        long = max(right - left, bottom - top)
+        groups.append(
+            Group(
+                tuple(parts.tolist()),
+                *(left, top, right, bottom),
+                max(usual / BOX_SHARE, long / MAX_SHARE),
+                len(numbers) > 4 and right - left > TOUCHING_WIDTH * usual,
+                ((left + right) / 2, (top + bottom) / 2),
+            )
+        )
+    return groups
+
+
+def _places(mask: GrayImage) -> NDArray[np.intp]:
+    """Positions of a mask's pixels in its rows laid end to end; several times `flatnonzero`."""
+    points = cv2.findNonZero(mask)
+    if points is None:
+        return np.zeros(0, np.intp)
+    x, y = points.reshape(-1, 2).T.astype(np.intp)
+    return np.asarray(y * mask.shape[1] + x, np.intp)
+
+
+def _usual(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
+    """The weighted median; without weights each value counts as often as it is large."""
+    if len(values) == 0:
+        return 0.0
+    order = np.argsort(values, kind="stable")
+    total = np.cumsum((values if weights is None else weights)[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+def _hosts(
+    components: Components,
+    kept: NDArray[np.int64],
+    letters: NDArray[np.int64],
+    size: float,
+) -> NDArray[np.int64]:
+    """The letter that each component belongs to: itself, another's, or -1 for a speck."""
+    low, high = components.low[kept][:, None], components.high[kept][:, None]
+    low_of, high_of = components.low[letters][None], components.high[letters][None]
+    gap = np.maximum(np.maximum(low_of - high, low - high_of), 0)
+    common = np.minimum(high, high_of) - np.maximum(low, low_of)
+    length, length_of = components.length[kept][:, None], components.length[letters][None]
+    smaller = length < MARK_SIZE * length_of
+    reach = np.maximum(length_of, 0.7 * size)
+    cost = gap[..., 1] + 2.0 * gap[..., 0]
+    dot = (length <= MIN_SIZE * size) & (cost <= DOT_REACH * reach)
+    width, width_of = (high - low)[..., 0], (high_of - low_of)[..., 0]
+    in_line = common[..., 0] >= 0.5 * np.minimum(width, width_of)
+    above = in_line & (gap[..., 1] <= MARK_REACH * reach)
+    # Strokes of one letter that nearly meet: the stem of ط, and letters with a gap.
+    stroke = in_line & (gap[..., 1] <= STROKE_GAP * components.stroke)
+    part = np.minimum((high - low).prod(axis=2), (high_of - low_of).prod(axis=2))
+    overlap = np.clip(common, 0, None).prod(axis=2) > OVERLAP * part
+    longer = (length < length_of) | ((length == length_of) & (kept[:, None] > letters[None]))
+    joins = (smaller & (dot | above)) | (longer & (overlap | stroke))
+    cost = np.where(joins, cost, np.inf)
+    best = cost.argmin(axis=1)
+    attached = np.isfinite(cost[np.arange(len(kept)), best])
+    host = np.where(attached, letters[best], np.where(np.isin(kept, letters), kept, -1))
+    # A mark on a mark, and a letter in two strokes: follow to the last.
+    position = {int(number): place for place, number in enumerate(kept)}
+    for place, number in enumerate(host.tolist()):
+        while number >= 0 and host[position[number]] != number:
+            number = int(host[position[number]])
+        host[place] = number
+    return np.asarray(host, np.int64)

@@ -1,0 +1,93 @@
+"""Reading every character on a page or in a frame."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from hcr_runtime.image import ImageLike
+from hcr_runtime.segment import Box, find_glyphs
+from hcr_runtime.spec import Direction, ModelSpec
+
+if TYPE_CHECKING:
+    from hcr_runtime.classifier import Classifier
+    from hcr_runtime.prediction import Prediction
+
+# What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
+# letter is known where there are so many.
+WIDE, MANY = 1.4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGlyph:
+    """One character of a page, read.
+
+    Attributes:
+        box: Where it is, in pixels of the page.
+        line: The line it stands on, from the top, from 0.
+        order: Its place on that line in reading order, from 0.
+        touching: Several characters run into one another; the prediction is then not accepted,
+            for the reason ``touching``.
+        prediction: What the model says of it.
+    """
+
+    box: Box
+    line: int
+    order: int
+    touching: bool
+    prediction: Prediction
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the glyph as plain JSON types; the box as left, top, width, height."""
+        return {
+            "box": list(asdict(self.box).values()),
+            "line": self.line,
+            "order": self.order,
+            "touching": self.touching,
+            **self.prediction.to_dict(),
+        }
+
+
+def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[ReadGlyph, ...]:
+    """Find the characters on a page and read them, in one batch.
+
+    Args:
+        page: A path, the bytes of an image file, or a uint8 array; see `find_glyphs`.
+        classifier: Its labels decide the reading order: left-to-right or right-to-left.
+        top: How many candidates to return for each.
+
+    Returns:
+        The characters, line by line in reading order; none where nothing is written.
+
+    Raises:
+        ImageError: `page` is no image.
+
+    >>> import numpy as np
+    >>> from hcr_runtime import Classifier
+    >>> paper = np.full((240, 320), 255, np.uint8)
+    >>> paper[80:160, 148:154] = 0  # alef
+    >>> glyphs = read_page(paper, Classifier.load("arabic-letters"))
+    >>> [(glyph.prediction.label, glyph.line, glyph.order) for glyph in glyphs]
+    [('ا', 0, 0)]
+    """
+    glyphs = find_glyphs(page, direction=_direction(classifier.spec))
+    if not glyphs:
+        return ()
+    predictions = classifier.classify_batch([glyph.crop for glyph in glyphs], top)
+    lengths = [max(glyph.box.width, glyph.box.height) for glyph in glyphs]
+    widest = WIDE * median(lengths) if len(glyphs) >= MANY else float("inf")
+    read = []
+    for glyph, prediction in zip(glyphs, predictions, strict=True):
+        wide = glyph.box.width > widest and not prediction.accepted
+        touching = glyph.touching or wide
+        if touching:
+            prediction = replace(prediction, accepted=False, reason="touching")
+        read.append(ReadGlyph(glyph.box, glyph.line, glyph.order, touching, prediction))
+    return tuple(read)
+
+
+def _direction(spec: ModelSpec) -> Direction:
+    """The direction of most of a model's labels."""
+    leftward = sum(label.direction == "rtl" for label in spec.labels)
+    return "rtl" if 2 * leftward > len(spec.labels) else "ltr"

@@ -1,0 +1,120 @@
+"""A page's ink, lifted off its paper: uneven light, shadows and the desk around it go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# The paper's brightness is looked for at this fraction of the page's resolution.
+COARSE = 4
+# Dark is ink where it is narrower than this share of the longer side, and background otherwise.
+WIDEST_STROKE = 1 / 9
+# Blocks, in pixels, for which polarity and texture are measured, on every SAMPLE-th pixel.
+BLOCK, SAMPLE = 64, 8
+# Differences beyond this (0-255) say no more about what is ink.
+CLEAR = 64
+# Ink is at least so much darker than its paper (0-255, paper at 255).
+MIN_INK = 16
+# And so many times what its surroundings vary by: wood and cloth are texture, not ink.
+TEXTURE_RATIO = 3.5
+# What varies by so much, and so many times what most of the photograph does, is no paper.
+COARSE_TEXTURE, COARSER = 8, 3.0
+# And this share of the darkness of the page's strokes.
+INK_SHARE = 0.25
+
+
+def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
+    """Separate ink from paper.
+
+    The paper is what a closing with a structuring element wider than any stroke leaves of the
+    image; ink is what is darker, in shares of the paper's brightness, so that it is as dark in a
+    shadow as in the light.
+
+    Args:
+        gray: uint8, shape (H, W); dark ink on bright paper, or the reverse.
+
+    Returns:
+        The darkness of each pixel against its paper (0 for paper, 255 for black), and a mask,
+        255 where that is ink; uint8 of shape (H, W) each.
+
+    >>> page = np.tile(np.linspace(90, 250, 320).astype(np.uint8), (240, 1))
+    >>> page[100:140, 150:156] //= 4
+    >>> darkness, mask = lift_page(page)
+    >>> cv2.boundingRect(mask), int(darkness[120, 152]) > 180
+    ((150, 100, 6, 40), True)
+    """
+    height, width = gray.shape
+    size = (max(1, width // COARSE), max(1, height // COARSE))
+    coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    if _bright_ink(gray):
+        gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
+    paper = _close(coarse, max(3, round(WIDEST_STROKE * max(size))))
+    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
+    return darkness, _threshold(darkness)
+
+
+def _close(coarse: GrayImage, side: int) -> GrayImage:
+    """Fill what is dark and narrower than a square; not at the edges, where light falls off."""
+    wide = cv2.copyMakeBorder(coarse, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    return np.asarray(closed[side:-side, side:-side])
+
+
+def _bright_ink(gray: GrayImage) -> bool:
+    """Whether what stands out of its surroundings is brighter than they are.
+
+    Each block votes with the square of what its extremes differ from its median. Edges of a sheet
+    on a desk vote for both alike.
+    """
+    darkest, median, brightest = _block_levels(gray, (0.02, 0.5, 0.98)).astype(np.int32)
+    darker = np.minimum(median - darkest, CLEAR)
+    brighter = np.minimum(brightest - median, CLEAR)
+    return bool((brighter * brighter).sum() > (darker * darker).sum())
+
+
+def _threshold(darkness: GrayImage) -> GrayImage:
+    """255 where a pixel is darker than the texture around it, and dark enough beside the rest."""
+    # Ink is the dark end of a block: how its pale end varies is the paper's own texture.
+    pale, middle = _block_levels(darkness, (0.05, 0.3))
+    texture = cv2.subtract(middle, pale)
+    level = np.clip(cv2.medianBlur(texture, 3) * TEXTURE_RATIO, MIN_INK, CLEAR).astype(np.uint8)
+    level = cv2.resize(level, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    mask = cv2.compare(darkness, level, cv2.CMP_GT)
+    inked = darkness[::COARSE, ::COARSE][mask[::COARSE, ::COARSE] > 0]
+    if inked.size:
+        stroke = INK_SHARE * float(inked.mean())
+        mask = cv2.bitwise_and(mask, cv2.compare(darkness, stroke, cv2.CMP_GT))
+    desk = _desk(texture)
+    if desk.any():
+        # It counts as ink: it reaches the edge, and falls away with what is cut there.
+        desk = cv2.resize(desk, darkness.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        mask = cv2.bitwise_or(mask, desk)
+    return np.asarray(mask, np.uint8)
+
+
+def _desk(texture: GrayImage) -> GrayImage:
+    """255 where blocks show what the page lies on: coarse, and reaching the photograph's edge."""
+    coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.median(texture)))).astype(np.uint8)
+    wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    cv2.floodFill(wide, None, (0, 0), 2)
+    return np.asarray(cv2.compare(wide[1:-1, 1:-1], 2, cv2.CMP_EQ))
+
+
+def _block_levels(gray: GrayImage, shares: tuple[float, ...]) -> GrayImage:
+    """Quantiles of the brightness in blocks of BLOCK pixels, from every SAMPLE-th row and column.
+
+    Returns:
+        uint8 of shape (len(shares), blocks down, blocks across).
+    """
+    sampled = gray[::SAMPLE, ::SAMPLE]
+    side = BLOCK // SAMPLE
+    down, right = (-length % side for length in sampled.shape)
+    whole = cv2.copyMakeBorder(sampled, 0, down, 0, right, cv2.BORDER_REFLECT)
+    rows, columns = whole.shape[0] // side, whole.shape[1] // side
+    blocks = whole.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows, columns, -1)
+    places = [round(share * (side * side - 1)) for share in shares]
+    levels = np.partition(blocks, places, axis=2)[:, :, places]
+    return np.ascontiguousarray(levels.transpose(2, 0, 1))

@@ -1,0 +1,135 @@
+"""Writing boxes of a form: tables, combs and separate boxes, found and erased."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+from hcr_runtime.rulings import Ruling, darkest, erase_rulings, thickest
+
+# Least side of a writing box in pixels.
+MIN_BOX = 16
+# The outline of a box: share of its sides that is ink; of its inner part, less than so much.
+SIDES, FILLING = 0.85, 0.4
+# So many outlines of like size are boxes even when nothing is written in them.
+MANY = 3
+
+
+def erase_boxes(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArray[np.int32] | None]:
+    """Erase the lines of a page, in place, and find the writing boxes that they make.
+
+    Args:
+        darkness: Darkness of the ink, uint8 of shape (H, W).
+        mask: 255 where there is ink, same shape.
+
+    Returns:
+        255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
+        from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
+    """
+    level, upright, erased = erase_rulings(darkness, mask)
+    if len(level) < 2 or len(upright) < 2:
+        return erased, _erase_outlines(darkness, mask, erased)
+    lines = erased.copy()
+    # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
+    across, down = 2 * _pitch(upright), 2 * _pitch(level)
+    for ruling in level:
+        for ends in _extensions(ruling, across):
+            cv2.line(lines, *ends, 255, 2)
+    for ruling in upright:
+        for (y0, x0), (y1, x1) in _extensions(ruling, down):
+            cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
+    return erased, _boxes(lines)
+
+
+def _pitch(rulings: list[Ruling]) -> int:
+    """Usual distance of neighbouring lines, in pixels."""
+    middles = [float(np.median(ruling.centre)) for ruling in rulings]
+    return int(np.median(np.diff(middles)))
+
+
+def _extensions(ruling: Ruling, length: int) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """A line's continuation at both ends, where print is faint or covered: (along, across)."""
+    first, last = float(ruling.centre[0]), float(ruling.centre[-1])
+    slope = (last - first) / len(ruling.centre)
+    before = ruling.start - length, round(first - slope * length)
+    after = ruling.stop + length, round(last + slope * length)
+    return (before, (ruling.start, round(first))), ((ruling.stop, round(last)), after)
+
+
+def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
+    """Number the regions between lines that are rectangles of about the same size."""
+    count, regions, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.bitwise_not(lines), connectivity=4, ltype=cv2.CV_32S
+    )
+    width, height, area = (stats[:, i] for i in (2, 3, 4))
+    square = (area > 0.75 * width * height) & (width < 3 * height) & (height < 3 * width)
+    # Label 0 are the lines; a box is smaller than the page.
+    square &= (np.arange(count) > 0) & (area < lines.size / 4) & (area > MIN_BOX**2)
+    if not square.any():
+        return None
+    usual = np.median(area[square])
+    square &= (area > 0.5 * usual) & (area < 2 * usual)
+    numbers = np.cumsum(square, dtype=np.int32) * square
+    return np.asarray(numbers[regions], np.int32)
+
+
+def _erase_outlines(
+    darkness: GrayImage, mask: GrayImage, erased: GrayImage
+) -> NDArray[np.int32] | None:
+    """Erase separate boxes in place; the number of the box that each pixel lies in."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    found = [_outline(contour, mask) for contour in contours if len(contour) >= 4]
+    outlines = [outline for outline in found if outline is not None]
+    if not outlines:
+        return None
+    usual = float(np.median([cv2.contourArea(corners) for corners, _ in outlines]))
+    alike = [
+        (corners, filled)
+        for corners, filled in outlines
+        if 0.5 * usual < cv2.contourArea(corners) < 2 * usual
+    ]
+    if len(alike) < MANY and not any(filled for _, filled in alike):
+        return None
+    boxes = np.zeros(mask.shape, np.int32)
+    for number, (corners, _) in enumerate(alike, start=1):
+        cv2.fillConvexPoly(boxes, corners, number)
+        # The outline's inner edge is at a line's thickness from its outer one.
+        ring = np.zeros_like(mask)
+        cv2.polylines(ring, [corners], True, 255, 2 * thickest(mask))
+        length = cv2.arcLength(corners, True)
+        thickness = round(cv2.countNonZero(cv2.bitwise_and(ring, mask)) / length)
+        ring[:] = 0
+        cv2.polylines(ring, [corners], True, 255, 2 * (thickness + 2) + 1)
+        limit = darkest(darkness[(ring > 0) & (mask > 0)])
+        gone = (ring > 0) & (darkness <= limit)
+        mask[gone] = 0
+        darkness[gone] = 0
+        erased[ring > 0] = 255
+    boxes[erased > 0] = 0
+    return boxes
+
+
+def _outline(contour: NDArray[np.int32], mask: GrayImage) -> tuple[NDArray[np.int32], bool] | None:
+    """Corners of a box that a contour runs around, and whether something is written in it."""
+    x, y, width, height = cv2.boundingRect(contour)
+    if min(width, height) < 1.5 * MIN_BOX or not 1 / 3 < width / height < 3:
+        return None
+    hull = cv2.convexHull(contour)
+    corners = cv2.approxPolyDP(hull, 0.03 * cv2.arcLength(hull, True), True)
+    if len(corners) != 4 or cv2.contourArea(hull) > 1.1 * cv2.contourArea(corners):
+        return None
+    part = mask[y : y + height, x : x + width]
+    shifted = corners - (x, y)
+    side = np.zeros_like(part)
+    cv2.polylines(side, [shifted], True, 255, 1)
+    near = cv2.dilate(part, np.ones((5, 5), np.uint8))
+    covered = cv2.countNonZero(cv2.bitwise_and(side, near)) / cv2.countNonZero(side)
+    middle = shifted.mean(axis=0, keepdims=True)
+    inner = np.zeros_like(part)
+    cv2.fillConvexPoly(inner, np.rint(middle + 0.7 * (shifted - middle)).astype(np.int32), 255)
+    ink = cv2.countNonZero(cv2.bitwise_and(inner, part)) / max(cv2.countNonZero(inner), 1)
+    if covered < SIDES or ink > FILLING:
+        return None
+    return corners.astype(np.int32), ink > 0.01
