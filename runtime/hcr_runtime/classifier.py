@@ -107,7 +107,7 @@ class Classifier:
         """
         if len(images) == 0:
             return np.zeros((0, len(self.spec.labels)), np.float32)
-        tensors = np.stack([prepare(self._read(image, color), self.spec)[0] for image in images])
+        tensors = np.stack([prepare(self._pixels(image, color), self.spec)[0] for image in images])
         return probabilities(self.engine.run(tensors), self.spec)
 
     def classify(
@@ -142,7 +142,7 @@ class Classifier:
         'blank'
         """
         allowed = allowed_labels(self.spec, allow, deny)
-        tensor, extent = prepare(self._read(image, color), self.spec)
+        tensor, extent = prepare(self._pixels(image, color), self.spec)
         scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
         return predict(extent, scores, self.spec, top, allowed)
 
@@ -166,7 +166,7 @@ class Classifier:
         tensors: list[NDArray[np.float32]] = []
         extents = []
         for image in images:
-            tensor, extent = prepare(self._read(image, color), self.spec)
+            tensor, extent = prepare(self._pixels(image, color), self.spec)
             tensors.append(tensor)
             extents.append(extent)
         scores = probabilities(self.engine.run(np.stack(tensors)), self.spec)
@@ -175,10 +175,16 @@ class Classifier:
             for extent, row in zip(extents, scores, strict=True)
         ]
 
-    def read(self, page: ImageLike, top: int = 3) -> tuple[ReadGlyph, ...]:
-        """Read every character on a page; see `hcr_runtime.page.read_page`."""
-        return read_page(page, self, top)
+    def read(
+        self, page: ImageLike, top: int = 3, *, color: ColorOrder = "bgr"
+    ) -> tuple[ReadGlyph, ...]:
+        """Read every character on a page, in reading order; see `hcr_runtime.page.read_page`.
 
-    def _read(self, image: ImageLike, color: ColorOrder) -> Pixels:
+        Raises:
+            ImageError: `page` is no image, or beyond the limits.
+        """
+        return read_page(to_gray(page, color, self.limits), self, top)
+
+    def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
         read = to_gray if self.spec.input.channels == 1 else to_bgr
         return read(image, color, self.limits)

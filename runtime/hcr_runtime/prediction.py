@@ -71,8 +71,8 @@ class Prediction:
         reason: Empty, or ``blank`` (no ink), ``too small`` (too few pixels), ``too large`` (cut off
             by the image's sides), ``not a character`` (nothing the model knows), ``not allowed``
             (a label that the lists leave out), ``ambiguous`` (one of `between`), ``unsure``
-            (under the model's threshold for none of these reasons), ``touching`` (on a page,
-            several characters run into one another).
+            (under the model's threshold for none of these reasons); on a page also ``touching``
+            (several characters run into one another).
         between: The two labels where the reason is ``ambiguous``; else empty.
 
     >>> Prediction("د", "dal", "U+062F", 0.6, (), False, "ambiguous", ("د", "ذ")).between
