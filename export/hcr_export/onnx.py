@@ -68,7 +68,7 @@ def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     if before.shape != after.shape or not np.allclose(before, after, atol=SLIM_TOLERANCE):
         log.warning("onnxslim changes what the model answers: the graph is left unsimplified")
         slim = model
-    return tidy(slim)
+    return shorten_names(slim)
 
 
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -82,6 +82,7 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.opset_import[:]
     model.opset_import.extend(opsets)
     model.ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
+    model.graph.doc_string = ""
     # Shapes of inner tensors follow from the graph.
     del model.graph.value_info[:]
     del model.metadata_props[:]
@@ -92,7 +93,7 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
 def shorten_names(model: onnx.ModelProto) -> onnx.ModelProto:
     """Give inner tensors short names and nodes none: a tenth of a small model's file is names.
 
-    Inputs and outputs keep theirs.
+    Inputs and outputs keep theirs. The converters' names also count what was converted before.
     """
     graph = model.graph
     kept = {value.name for value in (*graph.input, *graph.output)} | {""}
@@ -101,12 +102,18 @@ def shorten_names(model: onnx.ModelProto) -> onnx.ModelProto:
     def rename(name: str) -> str:
         return name if name in kept else short.setdefault(name, f"t{len(short)}")
 
-    for tensor in graph.initializer:
-        tensor.name = rename(tensor.name)
     for node in graph.node:
         node.name = ""
         node.input[:] = [rename(name) for name in node.input]
         node.output[:] = [rename(name) for name in node.output]
+    tensors = list(graph.initializer)
+    order = {name: place for place, name in enumerate(short)}
+    tensors.sort(key=lambda tensor: order.get(tensor.name, len(order)))
+    for tensor in tensors:
+        tensor.name = rename(tensor.name)
+    # In the order of their use: the converters sort them by the names that they had.
+    del graph.initializer[:]
+    graph.initializer.extend(tensors)
     return tidy(model)
 
 
