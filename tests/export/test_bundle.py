@@ -219,6 +219,7 @@ def _settled(bundle: Path) -> Any:
 
 def _without_times(path: Path) -> Any:
     report = json.loads(path.read_text(encoding="utf-8"))
+    del report["advice"]
     for item in report["artifacts"]:
         del item["latency_us"]
     return report
