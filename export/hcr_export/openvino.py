@@ -16,7 +16,7 @@ from hcr_export.onnx_order import put_in_order
 from hcr_runtime import EngineError, ModelSpec
 from hcr_runtime.border import in_batches, to_border
 
-MIN_ENGINE = "openvino>=2023.0"
+MIN_ENGINE = "openvino>=2024.6"
 # Where the description lies in the file's runtime information.
 _RT_INFO = ["hcr_edge", "model_spec"]
 # Operations whose names are those of the model's border.

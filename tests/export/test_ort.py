@@ -39,7 +39,7 @@ def test_operators_for_a_reduced_build(bundle) -> None:
 def test_is_recognised_by_the_device(bundle, drawn) -> None:
     classifier = Classifier.load(bundle.path / "tiny-int8.ort")
     assert classifier.spec.name == "tiny"
-    assert classifier.spec.provenance.min_engine == "onnxruntime>=1.14,!=1.21.0"
+    assert classifier.spec.provenance.min_engine == "onnxruntime>=1.16,!=1.21.0"
     assert classifier.classify(drawn.images[0]).label
 
 
