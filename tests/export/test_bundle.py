@@ -104,6 +104,8 @@ def test_manifest_lists_every_file(bundle) -> None:
         assert item["bytes"] == len(data)
         assert item["sha256"] == hashlib.sha256(data).hexdigest()
     roles = {name: item["role"] for name, item in listed.items() if "golden/" not in name}
+    # There only where an artifact and Keras disagree.
+    assert roles.pop("disagreements.png", "parity report") == "parity report"
     assert roles == {
         "tiny.keras": "keras source",
         "labels.txt": "labels",
@@ -111,6 +113,7 @@ def test_manifest_lists_every_file(bundle) -> None:
         "parity.json": "parity report",
         "parity.md": "parity report",
         "quantization.yaml": "quantization recipe",
+        "images.json": "images",
         **{part: "artifact part" for kind in KINDS for part in kind.part_names("tiny")},
         **{kind.file_name("tiny"): "artifact" for kind in KINDS},
     }
