@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hcr_runtime.image import ImageLike
 from hcr_runtime.segment import Box, find_glyphs
@@ -76,7 +77,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
         return ()
     predictions = classifier.classify_batch([glyph.crop for glyph in glyphs], top)
     lengths = [max(glyph.box.width, glyph.box.height) for glyph in glyphs]
-    widest = WIDE * median(lengths) if len(glyphs) >= MANY else float("inf")
+    widest = WIDE * float(np.median(lengths)) if len(glyphs) >= MANY else float("inf")
     read = []
     for glyph, prediction in zip(glyphs, predictions, strict=True):
         wide = glyph.box.width > widest and not prediction.accepted
