@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from hcr_runtime.image import ColorOrder, ImageLike, Pixels, to_bgr, to_gray
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
-from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.prediction import (
     Prediction,
     Scores,
@@ -24,6 +24,9 @@ from hcr_runtime.prediction import (
 )
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hcr_runtime.page import ReadGlyph
 
 
 class Classifier:
@@ -183,6 +186,8 @@ class Classifier:
         Raises:
             ImageError: `page` is no image, or beyond the limits.
         """
+        from hcr_runtime.page import read_page  # what reads single letters starts without it
+
         return read_page(to_gray(page, color, self.limits), self, top)
 
     def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:

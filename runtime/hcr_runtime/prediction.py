@@ -34,9 +34,9 @@ Reason: TypeAlias = Literal[
 
 # Figures of arabic-letters on AHCD's test set, docs/runtime.md.
 # A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
-# it, one in three is wrong.
+# it, one in five is wrong.
 MIN_GLYPH = 6
-# A refused glyph smaller than this is refused for it: less than half are read.
+# A refused glyph smaller than this is refused for it: more than half of such are not sure enough.
 SMALL_GLYPH = 10
 # Ink on so many of the image's sides: a refused glyph is cut off.
 CUT_SIDES = 3
