@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= build/arabic-letters
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench soak lock clean
 
 demo: $(READY)
 	$(BIN)/hcr-edge export arabic-letters --out $(OUT) --overwrite
@@ -22,6 +22,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,rounds -s
+
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py
 
 # Trains again what ships, and puts it in place; what was interrupted goes on.
 TRAINED := arabic-letters-teacher arabic-letters arabic-letters-nano persian-digits \
