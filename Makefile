@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= build/arabic-letters
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench parity-arm64 parity-web lock clean
+.PHONY: demo test lint bench soak parity-arm64 parity-web lock clean
 
 demo: $(READY)
 	$(BIN)/hcr-edge export arabic-letters --out $(OUT) --overwrite
@@ -22,6 +22,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,rounds -s
+
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py
 
 # The demo's bundle on arm64 engines, emulated; and on onnxruntime-web under Node (npm).
 parity-arm64: $(READY)

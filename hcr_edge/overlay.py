@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hcr_edge.drawing import Kind, Mark, draw_overlay
 from hcr_runtime import Box, Frame, Watcher
-from hcr_runtime.watch import Followed, State, guide_box
+from hcr_runtime.watching import Followed, State, guide_box
 
 _KINDS: dict[State, Kind] = {"stable": "accepted", "looking": "refused", "seen": "refused"}
 _GUIDE = (200, 120, 0)

@@ -14,7 +14,7 @@ import cv2
 from hcr_edge.cli.outputs import write_whole
 from hcr_edge.errors import DataError
 from hcr_runtime import Watcher
-from hcr_runtime.watch import Followed
+from hcr_runtime.watching import Followed
 
 SUGGESTIONS = "suggestions.csv"
 HEAD = ("file", "suggestion", "confidence", "second", "second_confidence", "model", "seconds")

@@ -109,10 +109,9 @@ def _write_tflite(job: Conversion, planned: Planned, spec: ModelSpec, path: Path
 
 def _write_onnx(job: Conversion, planned: Planned, spec: ModelSpec, path: Path) -> Facts:
     model = job.graph(planned)
-    opset = onnx_format.opset_of(model)
     facts: Facts = {
-        "min_engine": onnx_format.MIN_ENGINES[opset],
-        "opset": opset,
+        "min_engine": onnx_format.min_engine(model),
+        "opset": onnx_format.opset_of(model),
         "ir_version": model.ir_version,
     }
     onnx_format.write(model, _stamped(spec, facts), path)

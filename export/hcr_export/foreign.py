@@ -308,12 +308,21 @@ def _classifier(
             if len(scores.shape) > 2:
                 scores = keras.layers.Flatten(name="flat_scores")(scores)
             whole = keras.Model(image, scores, name="classifier")
-            answers = np.asarray(whole.predict(_probes(shape), batch_size=8, verbose=0), np.float64)
+            probes = _probes(shape)
+            answers, again = (
+                np.asarray(whole.predict(probes, batch_size=8, verbose=0), np.float64)
+                for _ in range(2)
+            )
     except Exception as error:  # Keras raises whatever the layers make it meet
         reason = str(error).strip().partition("\n")[0][:160]
         raise ModelError(f"{path.name} does not take images of {shape} ({reason})") from error
     if not np.isfinite(answers).all():
         raise ModelError(f"{path.name} answers with NaN or infinity", hint="train it again")
+    if not np.allclose(answers, again, rtol=1e-3, atol=1e-5):
+        raise ModelError(
+            f"{path.name} gives an image another answer each time: augmentation is at work in it",
+            hint="save it as a .keras file, where augmentation can be turned off",
+        )
     output, said = _kind(path, opened, answers)
     outputs = answers.shape[1]
     if outputs == 1:

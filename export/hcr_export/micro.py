@@ -112,7 +112,7 @@ def measure_arena(model: bytes) -> Arena:
 class MicroEngine:
     """Runs the array in a ``.c`` file with TensorFlow Lite Micro's interpreter.
 
-    Where that is not installed, with LiteRT's reference kernels, which give the same bits.
+    Where that is not installed, with LiteRT's reference kernels, which round alike but for a step.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:

@@ -24,9 +24,10 @@ from hcr_runtime.carrier import SPEC_KEY
 # The oldest that can hold a scale for each channel; the newest that tf2onnx writes without
 # complaint, for networks that the first cannot express.
 OPSETS = (13, 17)
-# The first onnxruntime that reads an opset and its IR version (onnxruntime.ai, "Compatibility").
-# 1.21.0 dies with SIGILL on a Raspberry Pi 4.
-MIN_ENGINES = {opset: f"onnxruntime>=1.{minor},!=1.21.0" for opset, minor in ((13, 6), (17, 12))}
+# The first onnxruntime 1.x that runs an opset, and operators that came later than theirs: tried
+# with each version from 1.6 on (docs/targets.md).
+_FIRST_MINOR = {13: 6, 17: 12}
+_FIRST_MINOR_WITH = {"DequantizeLinear": 7, "DynamicQuantizeLinear": 8}
 INPUT = "image"
 # What simplifying may change in an output, through another order of additions.
 SLIM_TOLERANCE = 1e-4
@@ -93,6 +94,15 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
 def opset_of(model: onnx.ModelProto) -> int:
     """Version of the standard operators that a model uses."""
     return next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def min_engine(model: onnx.ModelProto) -> str:
+    """Return the oldest onnxruntime that runs a model, as a requirement.
+
+    1.21.0 dies with SIGILL on a Raspberry Pi 4.
+    """
+    minors = [_FIRST_MINOR_WITH.get(node.op_type, 0) for node in model.graph.node]
+    return f"onnxruntime>=1.{max(_FIRST_MINOR[opset_of(model)], *minors)},!=1.21.0"
 
 
 def write(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import onnx
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
+from hcr_export.onnx_order import put_in_order
 from hcr_runtime import EngineError, ModelSpec
 from hcr_runtime.border import in_batches, to_border
 
-MIN_ENGINE = "openvino>=2023.0"
+MIN_ENGINE = "openvino>=2024.6"
 # Where the description lies in the file's runtime information.
 _RT_INFO = ["hcr_edge", "model_spec"]
+# Operations whose names are those of the model's border.
+_NAMED = ("Parameter", "Result")
 
 
 def write(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
@@ -24,8 +28,12 @@ def write(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
     openvino = _openvino()
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name, quiet():
         source = Path(name, "model.onnx")
-        onnx.save(model, source)
+        onnx.save(put_in_order(copy.deepcopy(model)), source)
         converted = openvino.convert_model(source)
+        # Its own names count what this process converted before: the bytes would differ.
+        inner = (op for op in converted.get_ordered_ops() if op.get_type_name() not in _NAMED)
+        for number, operation in enumerate(inner):
+            operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
         converted.set_rt_info(spec.to_json(), _RT_INFO)
         openvino.save_model(converted, path, compress_to_fp16=False)
 

@@ -14,8 +14,8 @@ from hcr_export._quiet import quiet
 from hcr_export.onnx import with_spec
 from hcr_runtime import ModelSpec
 
-# The first that reads version 6 of the format.
-MIN_ENGINE = "onnxruntime>=1.14,!=1.21.0"
+# The first that reads version 6 of the format; 1.21.0 dies with SIGILL on a Raspberry Pi 4.
+MIN_ENGINE = "onnxruntime>=1.16,!=1.21.0"
 
 
 def write(model: onnx.ModelProto, spec: ModelSpec, path: Path, operators: Path) -> None:

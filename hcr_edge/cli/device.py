@@ -9,6 +9,10 @@ import typer
 
 from hcr_edge.checkpoints import model_file
 from hcr_edge.cli.console import answer, fail, say, show, table
+from hcr_edge.cli.options import Overwrite
+from hcr_edge.cli.outputs import check_new
+from hcr_edge.cli.read import mark_character, write_annotated
+from hcr_edge.errors import DataError
 from hcr_runtime import (
     Classifier,
     HcrError,
@@ -33,12 +37,25 @@ def classify(
     images: Annotated[list[Path], typer.Argument(help="Image files of one character each.")],
     model: Model = DEFAULT_MODEL,
     top: Annotated[int, typer.Option(min=1, help="How many candidates to name.")] = 3,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Write the image with its box and letter as a PNG.")
+    ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Read one character from each image.
 
-    Example: [bold]hcr-edge classify letter.png --top 5[/]
+    Examples: [bold]hcr-edge classify letter.png --top 5[/], [bold]hcr-edge classify photo.jpg
+    --annotate read.png[/]
     """
+    if annotate is not None:
+        if len(images) > 1:
+            raise DataError(
+                f"--annotate was given with {len(images)} images",
+                allowed="one image",
+                hint="for a page of characters there is hcr-edge read",
+            )
+        check_new(annotate, overwrite)
     classifier = Classifier.load(model)
     answers: list[dict[str, Any]] = []
     failed = False
@@ -54,6 +71,8 @@ def classify(
             answers.append({"image": str(path), "error": problem})
             continue
         answers.append({"image": str(path), **prediction.to_dict()})
+        if annotate is not None:
+            write_annotated(path, [mark_character(path, prediction)], annotate)
         if not as_json:
             say(f"{path}\t{describe(prediction)}")
     if as_json:

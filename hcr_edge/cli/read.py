@@ -13,9 +13,16 @@ import typer
 from hcr_edge.cli.console import answer, err, say
 from hcr_edge.cli.options import Json, Overwrite
 from hcr_edge.cli.outputs import check_new, write_whole
-from hcr_edge.drawing import Mark, draw_overlay
-from hcr_edge.errors import DataError
-from hcr_runtime import Classifier, ReadGlyph
+from hcr_edge.drawing import Kind, Mark, draw_overlay
+from hcr_runtime import (
+    Box,
+    Classifier,
+    Prediction,
+    ReadGlyph,
+    largest_glyph,
+    to_bgr,
+    to_gray,
+)
 
 
 def read(
@@ -43,44 +50,45 @@ def read(
         answer({"page": str(page), "glyphs": [glyph.to_dict() for glyph in glyphs]})
         return
     for _, line in groupby(glyphs, key=lambda glyph: glyph.line):
-        say(" ".join(_text(glyph) for glyph in line))
+        say(" ".join(_text(glyph.prediction, glyph.touching) for glyph in line))
     accepted = sum(glyph.prediction.accepted for glyph in glyphs)
     err.print(f"{len(glyphs)} characters, {accepted} accepted; ? not accepted, × touching")
 
 
-def _text(glyph: ReadGlyph) -> str:
-    if glyph.touching:
+def _text(prediction: Prediction, touching: bool) -> str:
+    if touching:
         return "×"
-    return glyph.prediction.label + ("" if glyph.prediction.accepted else "?")
+    return prediction.label + ("" if prediction.accepted else "?")
+
+
+def _mark(box: Box, prediction: Prediction, touching: bool) -> Mark:
+    kind: Kind = "touching" if touching else "accepted" if prediction.accepted else "refused"
+    return Mark(box, _text(prediction, touching), kind)
 
 
 def marks(glyphs: Iterable[ReadGlyph]) -> list[Mark]:
     """What is drawn of each glyph: its letter; a cross where several touch."""
-    return [
-        Mark(
-            glyph.box,
-            _text(glyph),
-            "touching"
-            if glyph.touching
-            else "accepted"
-            if glyph.prediction.accepted
-            else "refused",
-        )
-        for glyph in glyphs
-    ]
+    return [_mark(glyph.box, glyph.prediction, glyph.touching) for glyph in glyphs]
+
+
+def mark_character(photo: Path, prediction: Prediction) -> Mark:
+    """What is drawn of a photograph of one character: its box, or the whole photograph."""
+    box = largest_glyph(photo)
+    if box is None:
+        height, width = to_gray(photo).shape
+        box = Box(0, 0, width, height)
+    return _mark(box, prediction, touching=False)
 
 
 def write_annotated(photo: Path, items: Iterable[Mark], place: Path) -> None:
     """Write a photograph with boxes and letters as a PNG.
 
     Raises:
-        DataError: It cannot be decoded in colour.
+        ImageError: It cannot be decoded.
         OSError: It cannot be written.
     """
-    image = cv2.imread(str(photo), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataError(f"{photo} cannot be drawn on", allowed="PNG, JPEG, BMP, TIFF, WebP")
-    write_whole(place, cv2.imencode(".png", draw_overlay(image, items))[1].tobytes())
+    drawn = draw_overlay(to_bgr(photo), items)
+    write_whole(place, cv2.imencode(".png", drawn)[1].tobytes())
 
 
 COMMANDS = (read,)

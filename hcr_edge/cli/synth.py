@@ -16,7 +16,7 @@ from hcr_edge.datasets import Dataset, load_dataset, match_labels
 from hcr_edge.errors import DataError
 from hcr_edge.synth import Script, compose, read_truth, score, write_script, write_video
 from hcr_runtime import Classifier, watch
-from hcr_runtime.watch import MODES
+from hcr_runtime.watching import MODES
 
 Source = Annotated[str, typer.Option(help=SETS_HELP)]
 Split = Annotated[str, typer.Option(help="Which part of the set.")]

@@ -31,7 +31,7 @@ from hcr_runtime import (
 )
 from hcr_runtime.camera import is_live
 from hcr_runtime.recording import Recorder
-from hcr_runtime.watch import MODES
+from hcr_runtime.watching import MODES
 
 # How long a live source is waited for before the window's keys are looked at (seconds).
 TICK = 0.1

@@ -17,7 +17,7 @@ from hcr_edge.synth.camera import Camera
 from hcr_edge.synth.paper import Hand, Picture, Rng, blank_sheet, printed_sheet, write
 from hcr_runtime import Box, Frame
 from hcr_runtime.image import to_gray
-from hcr_runtime.watch import Mode, guide_box
+from hcr_runtime.watching import Mode, guide_box
 
 Kind = Literal["blank", "hand", "print"]
 KINDS: tuple[Kind, ...] = ("blank", "hand", "print")

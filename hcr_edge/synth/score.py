@@ -11,7 +11,7 @@ import numpy as np
 from hcr_edge.datasets import Dataset
 from hcr_edge.synth.compose import KINDS, Script, Shown
 from hcr_runtime import Box, Classifier
-from hcr_runtime.watch import Event
+from hcr_runtime.watching import Event
 
 # An event is of the character whose box, grown by this share on each side, holds its centre.
 REACH = 0.3

@@ -7,8 +7,10 @@ prediction = classifier.classify("letter.png")
 print(prediction.label, prediction.confidence)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from hcr_runtime._version import __version__
-from hcr_runtime.camera import LiveSource, frames
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import (
     CameraError,
@@ -18,14 +20,11 @@ from hcr_runtime.errors import (
     ModelError,
     SpecError,
 )
-from hcr_runtime.frame import Frame
 from hcr_runtime.image import to_bgr, to_gray
 from hcr_runtime.limits import Limits
 from hcr_runtime.models import shipped_models
-from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.prediction import Candidate, Prediction, accepts, probabilities
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
 from hcr_runtime.spec import (
     InputSpec,
     Label,
@@ -34,7 +33,13 @@ from hcr_runtime.spec import (
     Provenance,
     RejectionSpec,
 )
-from hcr_runtime.watch import Event, Watcher, watch
+
+if TYPE_CHECKING:
+    from hcr_runtime.camera import LiveSource, frames
+    from hcr_runtime.frame import Frame
+    from hcr_runtime.page import ReadGlyph, read_page
+    from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
+    from hcr_runtime.watching import Event, Watcher, watch
 
 __all__ = [
     "Box",
@@ -73,3 +78,19 @@ __all__ = [
     "to_gray",
     "watch",
 ]
+
+# What reads single letters starts without cameras and pages; the first use of a name loads them.
+_LATER = {
+    "hcr_runtime.camera": ("LiveSource", "frames"),
+    "hcr_runtime.frame": ("Frame",),
+    "hcr_runtime.page": ("ReadGlyph", "read_page"),
+    "hcr_runtime.segment": ("Box", "Glyph", "find_glyphs", "largest_glyph"),
+    "hcr_runtime.watching": ("Event", "Watcher", "watch"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

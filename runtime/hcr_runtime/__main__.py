@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--deny", help="letters that may not be answered")
     classify.set_defaults(command=_classify)
 
+    read = commands.add_parser(
+        "read",
+        help="read every character on a page",
+        epilog="example: python -m hcr_runtime read page.jpg",
+    )
+    read.add_argument("page", help="a photograph or scan; - is standard input")
+    read.add_argument("-m", "--model", default="arabic-letters", help=_MODEL_HELP)
+    read.add_argument("--engine", choices=("onnxruntime", "litert", "opencv"))
+    read.set_defaults(command=_read)
+
     selftest = commands.add_parser(
         "selftest",
         help="run a bundle's golden vectors on this machine",
@@ -70,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="versions and shipped models, or one model")
     info.add_argument("model", nargs="?", help=_MODEL_HELP)
     info.set_defaults(command=_info)
-    for command in (classify, selftest, info):
+    for command in (classify, read, selftest, info):
         command.add_argument("--json", action="store_true", help="answer as JSON (docs/json.md)")
     return parser
 
@@ -105,6 +116,18 @@ def _classify(chosen: argparse.Namespace) -> int:
     if chosen.json:
         _say(json.dumps(answers, ensure_ascii=False, indent=2))
     return code
+
+
+def _read(chosen: argparse.Namespace) -> int:
+    page = sys.stdin.buffer if chosen.page == "-" else chosen.page
+    glyphs = Classifier.load(chosen.model, engine=chosen.engine).read(page)
+    if chosen.json:
+        answer = {"page": chosen.page, "glyphs": [glyph.to_dict() for glyph in glyphs]}
+        _say(json.dumps(answer, ensure_ascii=False, indent=2))
+        return 0
+    for _, line in groupby(glyphs, key=lambda glyph: glyph.line):
+        _say(" ".join(g.prediction.label if g.prediction.accepted else "?" for g in line))
+    return 0
 
 
 def _selftest(chosen: argparse.Namespace) -> int:

@@ -8,8 +8,6 @@ readers look at a file's end. A ``.keras`` file is a ZIP archive already and get
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,6 +50,10 @@ def zip_spec(data: bytes, name: str) -> ModelSpec:
     Raises:
         SpecError: There is none, or it is malformed.
     """
+    # Here, because ONNX files do without: they are a tenth of the runtime's cold start.
+    import zipfile
+    import zlib
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entry = archive.getinfo(SPEC_ENTRY)

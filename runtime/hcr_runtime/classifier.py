@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from hcr_runtime.image import ColorOrder, ImageLike, Pixels, to_bgr, to_gray
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
-from hcr_runtime.page import ReadGlyph, read_page
 from hcr_runtime.prediction import (
     Prediction,
     Scores,
@@ -24,6 +24,9 @@ from hcr_runtime.prediction import (
 )
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hcr_runtime.page import ReadGlyph
 
 
 class Classifier:
@@ -107,7 +110,7 @@ class Classifier:
         """
         if len(images) == 0:
             return np.zeros((0, len(self.spec.labels)), np.float32)
-        tensors = np.stack([prepare(self._read(image, color), self.spec)[0] for image in images])
+        tensors = np.stack([prepare(self._pixels(image, color), self.spec)[0] for image in images])
         return probabilities(self.engine.run(tensors), self.spec)
 
     def classify(
@@ -142,7 +145,7 @@ class Classifier:
         'blank'
         """
         allowed = allowed_labels(self.spec, allow, deny)
-        tensor, extent = prepare(self._read(image, color), self.spec)
+        tensor, extent = prepare(self._pixels(image, color), self.spec)
         scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
         return predict(extent, scores, self.spec, top, allowed)
 
@@ -166,7 +169,7 @@ class Classifier:
         tensors: list[NDArray[np.float32]] = []
         extents = []
         for image in images:
-            tensor, extent = prepare(self._read(image, color), self.spec)
+            tensor, extent = prepare(self._pixels(image, color), self.spec)
             tensors.append(tensor)
             extents.append(extent)
         scores = probabilities(self.engine.run(np.stack(tensors)), self.spec)
@@ -175,10 +178,18 @@ class Classifier:
             for extent, row in zip(extents, scores, strict=True)
         ]
 
-    def read(self, page: ImageLike, top: int = 3) -> tuple[ReadGlyph, ...]:
-        """Read every character on a page; see `hcr_runtime.page.read_page`."""
-        return read_page(page, self, top)
+    def read(
+        self, page: ImageLike, top: int = 3, *, color: ColorOrder = "bgr"
+    ) -> tuple[ReadGlyph, ...]:
+        """Read every character on a page, in reading order; see `hcr_runtime.page.read_page`.
 
-    def _read(self, image: ImageLike, color: ColorOrder) -> Pixels:
+        Raises:
+            ImageError: `page` is no image, or beyond the limits.
+        """
+        from hcr_runtime.page import read_page  # what reads single letters starts without it
+
+        return read_page(to_gray(page, color, self.limits), self, top)
+
+    def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
         read = to_gray if self.spec.input.channels == 1 else to_bgr
         return read(image, color, self.limits)

@@ -22,6 +22,8 @@ REST, REST_WIDTH = 0.55, 0.75
 # Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
 # the largest in a writing box.
 MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
+# In writing boxes: darkness, in shares of the writing's.
+FAINTEST = 0.45
 # Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's.
 MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
 # The longest, of the usual letter.
@@ -172,6 +174,8 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     middle = np.stack(
         [np.bincount(number, values, minlength=kinds)[1:] / total for values in (columns, rows)], 1
     )
+    # Lines may make boxes on the desk, too: its grain is fainter than what is written.
+    level = _usual(components.level[letters & in_box])
     groups = []
     for box in np.unique(first[in_box]).tolist():
         members = np.flatnonzero(in_box & (first == box))
@@ -180,7 +184,8 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         left, top, right, bottom = components.bounds(members, np.zeros(1, np.int64))[0].tolist()
         extent = right - left, bottom - top
         # Printed marks fill several boxes.
-        if max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]:
+        fits = max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]
+        if fits and components.level[main] > FAINTEST * level:
             groups.append(
                 Group(
                     tuple(members.tolist()),
@@ -192,7 +197,6 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
             )
     # A box whose line is missing is none; what else is there is larger, or fainter: wood, print.
     usual = float(np.median(side))
-    level = _usual(components.level[letters & in_box])
     outside = usable & (inside < 0.1 * components.area) & (components.length < usual)
     outside &= components.level > WRITTEN_LEVEL * level
     left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()

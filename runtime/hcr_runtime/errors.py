@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -52,6 +51,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("arabic-leters", ["arabic-letters", "persian-digits"])
     'did you mean arabic-letters? known: arabic-letters, persian-digits'
     """
+    import difflib  # when something is wrong, and not at every start
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     listing = f"known: {', '.join(names) if names else 'none'}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
 # letter is known where there are so many.
-WIDE, MANY = 1.4, 5
+WIDE, MANY = 1.6, 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ Reason: TypeAlias = Literal[
 
 # Figures of arabic-letters on AHCD's test set, docs/runtime.md.
 # A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
-# it, one in three is wrong.
+# it, one in five is wrong.
 MIN_GLYPH = 6
-# A refused glyph smaller than this is refused for it: less than half are read.
+# A refused glyph smaller than this is refused for it: more than half of such are not sure enough.
 SMALL_GLYPH = 10
 # Ink on so many of the image's sides: a refused glyph is cut off.
 CUT_SIDES = 3
@@ -71,8 +71,8 @@ class Prediction:
         reason: Empty, or ``blank`` (no ink), ``too small`` (too few pixels), ``too large`` (cut off
             by the image's sides), ``not a character`` (nothing the model knows), ``not allowed``
             (a label that the lists leave out), ``ambiguous`` (one of `between`), ``unsure``
-            (under the model's threshold for none of these reasons), ``touching`` (on a page,
-            several characters run into one another).
+            (under the model's threshold for none of these reasons); on a page also ``touching``
+            (several characters run into one another).
         between: The two labels where the reason is ``ambiguous``; else empty.
 
     >>> Prediction("د", "dal", "U+062F", 0.6, (), False, "ambiguous", ("د", "ذ")).between

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +53,6 @@ MAIN_SHARE = 0.05
 # their longer side), and specks otherwise.
 DOT_REACH = 0.5
 
-_axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
-_X, _Y = np.tile(_axis, GRID), np.repeat(_axis, GRID)
-_SURFACE = np.stack([np.ones_like(_X), _X, _Y, _X * _X, _X * _Y, _Y * _Y], axis=1)
-_SURFACE_INVERSE = np.linalg.pinv(_SURFACE)
 # Keeps the fit solvable where all paper lies on one line.
 _RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -235,20 +232,33 @@ def _rim_spread(grid: GrayImage) -> int:
     return max(levels) - min(levels)
 
 
+@cache
+def _surface() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Terms of a quadratic surface in each grid cell, (GRID * GRID, 6), and their inverse.
+
+    Made when first needed: linear algebra brings threads and their memory with it.
+    """
+    axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
+    x, y = np.tile(axis, GRID), np.repeat(axis, GRID)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    return terms, np.asarray(np.linalg.pinv(terms), np.float32)
+
+
 def _fit_surface(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Brightness of the paper in each grid cell: a quadratic surface through those that are paper.
 
     Args:
         levels: Brightness of the cells, float32 of shape (GRID * GRID,).
     """
-    surface = _SURFACE @ (_SURFACE_INVERSE @ levels)
+    terms, inverse = _surface()
+    surface = terms @ (inverse @ levels)
     for _ in range(3):
         residual = np.abs(levels - surface)
         # Paper is the majority: ink cells are the outliers beyond twice the median residual.
         middle = float(np.partition(residual, residual.size // 2)[residual.size // 2])
         paper = residual <= max(2.0 * middle, 3.0)
-        base = _SURFACE[paper]
-        surface = _SURFACE @ np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
+        base = terms[paper]
+        surface = terms @ np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
     return np.asarray(surface, np.float32)
 
 

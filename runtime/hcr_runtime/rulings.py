@@ -17,8 +17,12 @@ STRIP = 16
 COVERAGE = 0.6
 # A ruled line is at least this share of the page's width or height.
 MIN_LENGTH = 0.25
+# And at least so many strips long.
+MIN_STRIPS = 6
 # It is thinner than this share of the page's longer side, and never thicker than so many pixels.
 MAX_THICKNESS = 1 / 120
+# And a line is so many times as long as thick; fewer than so many must be twice as long.
+SLENDER, FEW = 40, 3
 # A stroke that crosses a line stands out of it by so many pixels.
 STANDS_OUT = 2
 # Or is darker than it by this factor and this much (0-255).
@@ -73,19 +77,9 @@ def erase_rulings(
     """
     erased = np.zeros_like(mask)
     limit = thickest(mask)
-    rows, columns = mask.shape[0] // STRIP, mask.shape[1] // STRIP
-    thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    across = cv2.resize(
-        thick[:, : columns * STRIP], (max(columns, 1), len(mask)), interpolation=cv2.INTER_AREA
-    )
-    curves = _trace(across, round(min_share * columns), limit) if columns > 1 else []
+    curves = _trace(_coverage(mask), min_share, limit)
     level = _erase_all(darkness, mask, erased, curves, limit)
-    if level:
-        thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    down = cv2.resize(
-        thick[: rows * STRIP], (mask.shape[1], max(rows, 1)), interpolation=cv2.INTER_AREA
-    )
-    curves = _trace(cv2.transpose(down), round(min_share * rows), limit) if rows > 1 else []
+    curves = _trace(_coverage(mask, upright=True), min_share, limit)
     if not curves:
         return level, [], erased
     # One direction is enough for the eraser.
@@ -96,6 +90,20 @@ def erase_rulings(
     return level, upright, erased
 
 
+def _coverage(mask: GrayImage, upright: bool = False) -> GrayImage:
+    """How much of each row in each strip is ink (0-255), (H, strips); of each column, `upright`."""
+    thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    height, width = mask.shape
+    strips = (height if upright else width) // STRIP
+    if strips == 0:
+        return np.zeros((width if upright else height, 0), np.uint8)
+    if upright:
+        share = cv2.resize(thick[: strips * STRIP], (width, strips), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.transpose(share), np.uint8)
+    share = cv2.resize(thick[:, : strips * STRIP], (strips, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(share, np.uint8)
+
+
 def _erase_all(
     darkness: GrayImage,
     mask: GrayImage,
@@ -104,6 +112,9 @@ def _erase_all(
     limit: int,
 ) -> list[Ruling]:
     """Erase lines in place; those that are lines, in order."""
+    # One or two short ones may be letters of a few large ones: an alef, the bar of a T.
+    if len(curves) < FEW:
+        curves = [curve for curve in curves if len(curve[1]) >= 2 * MIN_LENGTH * mask.shape[1]]
     found = [_erase(darkness, mask, erased, *curve, limit) for curve in curves]
     rulings = [ruling for ruling in found if ruling is not None]
     return sorted(rulings, key=lambda ruling: float(ruling.centre.mean()))
@@ -124,14 +135,17 @@ def darkest(levels: NDArray[np.uint8]) -> float:
     return DARKER * float(np.median(levels)) + DARKER_BY if levels.size else 255.0
 
 
-def _trace(share: GrayImage, least: int, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
+def _trace(share: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
     """Chains of strips that lie on a smooth curve: first column, and row of each column.
 
     Args:
-        share: How much of each row in each strip is ink (0-255), uint8, (H, strips).
-        least: Least number of strips in a chain.
+        share: See `_coverage`.
+        min_share: Least length of a line, as a share of the page's.
         limit: Pixels that a line may be thick.
     """
+    least = max(MIN_STRIPS, round(min_share * share.shape[1]))
+    if share.shape[1] < least:
+        return []
     runs = cv2.compare(share, 255 * COVERAGE, cv2.CMP_GT)
     # What is thick is no line: a desk beside the sheet, a printed mark.
     runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
@@ -213,7 +227,7 @@ def _erase(
     above, below, on = _extent(mask[rows + offsets, columns] > 0)
     runs = (above + below + 1)[on]
     thickness = int(np.median(runs)) if runs.size else 0
-    if not 0 < thickness <= limit:
+    if not 0 < thickness <= min(limit, len(centre) / SLENDER):
         return None
     # Paper is not flat: follow the line where it leaves the curve by a pixel or two.
     bare = on & (above + below <= thickness)

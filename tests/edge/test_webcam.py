@@ -158,7 +158,7 @@ def test_without_a_screen_the_message_says_what_to_use(
 
 @pytest.fixture
 def screen() -> Iterator[str]:
-    """A virtual screen with a window manager, and the tools that press keys and take pictures of it."""
+    """A virtual screen; where the tools that press its keys are missing, skip."""
     if any(shutil.which(tool) is None for tool in ("Xvfb", "openbox", "xdotool", "xwd")):
         pytest.skip("Xvfb, openbox, xdotool and xwd are needed")
     reading, writing = os.pipe()

@@ -145,7 +145,7 @@ def test_other_inputs_become_images(
     model = make()
     source = adopt(saved(model, tmp_path / "model.keras"), facts(**given), tmp_path).source
     tensors = np.rint(TENSORS * 255).astype(np.float32)
-    expected = np.asarray(model(tensors.reshape(flat)))
+    expected = np.asarray(model(tensors.reshape(flat), training=False))
     np.testing.assert_allclose(source.scores(tensors), expected, atol=1e-4)
 
 
@@ -235,6 +235,11 @@ def _not_a_number(path: Path) -> Path:
     return saved(model, path)
 
 
+def _augmenting_graph(path: Path) -> Path:
+    """What Keras 3 exports of augmentation layers goes on turning images."""
+    return saved(network(layers.RandomRotation(0.5), layers.Flatten(), layers.Dense(3)), path)
+
+
 def _weights_alone(path: Path) -> Path:
     usual().save_weights(path.with_suffix(".weights.h5"))
     return path.with_suffix(".weights.h5")
@@ -278,6 +283,7 @@ def _reading_graph(path: Path) -> Path:
         (_boxes, "m.h5", "regression head (4 unbounded numbers, trained with mse)"),
         (_channels_first, "m.keras", "channels last"),
         (_not_a_number, "m.keras", "NaN"),
+        (_augmenting_graph, "m", "augmentation is at work in it"),
         (_weights_alone, "m.h5", "holds weights, but no network"),
         (_lambda, "m.keras", "holds a Lambda layer"),
         (_lambda, "m.h5", "holds a Lambda layer"),

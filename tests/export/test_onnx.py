@@ -31,7 +31,9 @@ def test_is_valid_and_says_who_made_it(path: Path) -> None:
     # Below 13 there is no quantization per channel; 13 came with version 7 of the IR.
     assert [(item.domain, item.version) for item in model.opset_import] == [("", 13)]
     assert model.ir_version == 7
-    assert read_spec(path).provenance.min_engine == "onnxruntime>=1.6,!=1.21.0"
+    # 1.6 has no scale for each channel, 1.7 refuses dynamic matrix products.
+    minor = {"tiny-int8.onnx": 7, "tiny-dynamic-int8.onnx": 8}.get(path.name, 6)
+    assert read_spec(path).provenance.min_engine == f"onnxruntime>=1.{minor},!=1.21.0"
 
 
 def test_tensors_keep_their_names_and_a_free_batch(path: Path, bundle) -> None:

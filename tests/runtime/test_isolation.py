@@ -13,6 +13,9 @@ from email.parser import Parser
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import PIL.Image
 import pytest
 
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
@@ -56,7 +59,7 @@ def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     They are links to what is installed here, so that nothing is downloaded.
     """
 
-    def make(*packages: str) -> Path:
+    def make(*packages: str, also: Path | None = None) -> Path:
         folder = tmp_path_factory.mktemp("environment")
         links = folder / "links"
         links.mkdir()
@@ -73,7 +76,8 @@ def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         done = run([*pip, "install", *options, wheel])
         assert done.returncode == 0, done.stderr
         (site,) = folder.glob("venv/lib/*/site-packages")
-        (site / "links.pth").write_text(f"{links}\n", encoding="utf-8")
+        folders = [links] if also is None else [links, also]
+        (site / "links.pth").write_text("".join(f"{path}\n" for path in folders), "utf-8")
         return python
 
     return make
@@ -109,6 +113,82 @@ def test_classifies_with_nothing_else_installed(
     assert {"numpy", "cv2", "onnxruntime"} <= set(out["modules"])
     assert not UNWANTED & set(out["modules"])
     assert not list(tmp_path.iterdir())
+
+
+# Which OpenCV a device has is its own affair. The GUI variant of 5 is the one of this environment.
+OPENCVS = [
+    "opencv-python-headless==4.10.0.84",  # the oldest that the wheel allows
+    "opencv-python-headless<5",
+    "opencv-python-headless>=5",
+    "opencv-python<5",
+]
+
+CHECK = """
+import sys
+import cv2, numpy as np
+from pathlib import Path
+from hcr_runtime import Classifier, Label, ModelSpec, preprocess, to_gray
+from hcr_runtime.golden import TENSOR_STEPS
+samples, golden, *turned = map(Path, sys.argv[1:])
+spec = ModelSpec("golden", (Label("a", "a"), Label("b", "b")))
+with np.load(golden) as stored:
+    steps = max(
+        float(np.abs(preprocess(samples / name, spec)[:, :, 0] * 255 - stored[name]).max())
+        for name in stored.files
+    )
+classifier = Classifier.load("arabic-letters")
+photos = sorted((samples / "photos").glob("*.jpg"))
+upright = [to_gray(path) for path in turned]
+out = {
+    "cv2": cv2.__version__,
+    "read": [classifier.classify(photo).name for photo in photos],
+    "golden": steps <= TENSOR_STEPS,
+    # Size, and row and column of the dark spot's middle.
+    "turned": [
+        [*gray.shape, *np.argwhere(gray < 100).mean(axis=0).round().astype(int).tolist()]
+        for gray in upright
+    ],
+}
+"""
+
+
+@pytest.mark.parametrize("package", OPENCVS)
+def test_reads_the_same_on_every_opencv(
+    package: str,
+    clean_environment: Callable[..., Path],
+    tmp_path: Path,
+    samples_dir: Path,
+) -> None:
+    """The package comes from the index; where there is none to be reached, this is skipped."""
+    target = tmp_path / "opencv"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "0"]
+    done = run([*pip, "install", "--quiet", "--no-deps", "--target", target, package])
+    if done.returncode:
+        pytest.skip(f"{package} cannot be installed here: {done.stderr.strip()[-200:]}")
+    python = clean_environment(*WANTED, also=target)
+    files = samples_dir, Path(__file__).with_name("preprocess_v1.npz")
+    turned = [write_turned(tmp_path / name) for name in ("a.jpg", "b.png", "c.webp", "d.tiff")]
+    done = run([python, "-I", "-c", CHECK + REPORT, *files, *turned], cwd=tmp_path, env={})
+    if "libGL" in done.stderr:
+        pytest.skip("this machine has no libGL, which the GUI variant needs")
+    assert done.returncode == 0, done.stderr
+    out = json.loads(done.stdout)
+    assert out["cv2"].partition(".")[0] == ("5" if package.endswith(">=5") else "4")
+    names = [path.name.split("-")[0] for path in sorted((samples_dir / "photos").glob("*.jpg"))]
+    assert out["read"] == names
+    assert out["golden"]
+    assert out["turned"] == [[60, 40, 5, 8]] * 4
+
+
+def write_turned(path: Path) -> Path:
+    """Write a picture with a dark spot, stored on its side as a phone does it (orientation 6)."""
+    picture = np.full((40, 60), 255, np.uint8)
+    picture[31, 5] = 0
+    picture = cv2.dilate(255 - picture, np.ones((5, 5), np.uint8))
+    exif = PIL.Image.Exif()
+    exif[274] = 6
+    PIL.Image.fromarray(255 - picture).save(path, exif=exif)
+    return path
 
 
 def test_import_alone_loads_no_workstation_library_where_all_are_installed(tmp_path: Path) -> None:

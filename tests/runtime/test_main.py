@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
-from hcr_runtime import __version__, shipped_models
+from hcr_runtime import __version__, shipped_models, to_gray
 from hcr_runtime.__main__ import main
 from hcr_runtime.golden import write_golden
 
@@ -37,6 +38,23 @@ def test_classify_as_json(letter: Letter, capsys: pytest.CaptureFixture[str]) ->
     assert answer["image"] == str(letter("dal"))
     assert len(answer["top"]) == 2
     assert answer["reason"] == "not allowed"
+
+
+def test_read_a_page(tmp_path: Path, letter: Letter, capsys: pytest.CaptureFixture[str]) -> None:
+    page = np.full((200, 420), 255, np.uint8)
+    for number, name in enumerate(("beh", "seen", "waw")):  # written from right to left
+        tile = cv2.resize(to_gray(letter(name)), (112, 112))
+        page[40:152, 300 - 130 * number : 412 - 130 * number] = tile
+    path = tmp_path / "page.png"
+    cv2.imwrite(str(path), page)
+    assert main(["read", str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [glyph["name"] for glyph in answer["glyphs"]] == ["beh", "seen", "waw"]
+    assert main(["read", str(path)]) == 0
+    assert capsys.readouterr().out.split() == [
+        glyph["label"] if glyph["accepted"] else "?" for glyph in answer["glyphs"]
+    ]
+    assert main(["read", "absent.png"]) == 2
 
 
 def test_refused_answers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

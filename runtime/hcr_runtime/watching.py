@@ -24,7 +24,7 @@ from hcr_runtime.frame import Frame
 from hcr_runtime.image import GrayImage, to_gray
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.segment import Box, crop_glyph, find_glyphs, ink_mask, largest_glyph
+from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, ink_mask, largest_glyph
 from hcr_runtime.tracking import Path, centre, longer_side, match
 from hcr_runtime.votes import Votes
 
@@ -41,8 +41,13 @@ PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
 # A page with more pieces of ink than this is print, or no page; looked for at this longer side.
 MOST_PIECES = 150
 GLANCE_SIDE = 480
+# Where more glyphs than this are found, noise is among them: the page is smoothed by this (pixels).
+MOST_GLYPHS = 60
+SMOOTH = 1.2
 # A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
+# One that gave no event is forgotten after this time.
+UNTOLD_SECONDS = 0.2
 # What is settled, and what was refused for so long, is read again at this interval only.
 SETTLED_SECONDS = 0.25
 REFUSED_SECONDS = 1.0
@@ -190,6 +195,7 @@ class Watcher:
         self._told = 0
         self._now = -math.inf
         self._size = (0, 0)
+        self._noisy = False
 
     def see(self, frame: Frame) -> list[Event]:
         """Look at the next frame; returns what happened, in reading order.
@@ -223,12 +229,9 @@ class Watcher:
         """What may be a character, with its writing box."""
         least = LEAST_SIDE * min(gray.shape)
         if self.mode == "page":
-            if not may_hold_letters(gray):
-                return []
-            found = find_glyphs(gray)
             return [
                 (glyph.box, glyph.crop)
-                for glyph in found
+                for glyph in self._page_glyphs(gray)
                 if not glyph.touching and longer_side(glyph.box) >= least
             ]
         # One character is asked for; it may be large, where a page's letters are small.
@@ -239,6 +242,15 @@ class Watcher:
             return []
         there = Box(box.left + guide.left, box.top + guide.top, box.width, box.height)
         return [(there, crop_glyph(inside, box))]
+
+    def _page_glyphs(self, gray: GrayImage) -> tuple[Glyph, ...]:
+        if not may_hold_letters(gray):
+            self._noisy = False
+            return ()
+        found = () if self._noisy else find_glyphs(gray)
+        # Smoothing costs faint dots: only where the sensor's noise is taken for ink.
+        self._noisy = self._noisy or len(found) > MOST_GLYPHS
+        return find_glyphs(cv2.GaussianBlur(gray, (5, 5), SMOOTH)) if self._noisy else found
 
     def _interval(self) -> float:
         """Seconds until a page is to be searched again."""
@@ -261,10 +273,12 @@ class Watcher:
                 self.glyphs.append(Followed(box, self._now))
             else:
                 before[index].path.move(box, self._now)
-        patience = GONE_SECONDS[self.mode]
-        gone = [g for g in self.glyphs if self._now - g.path.last > patience]
+        gone = [g for g in self.glyphs if self._now - g.path.last > self._patience(g)]
         self.glyphs = self._ordered([g for g in self.glyphs if g not in gone])
         return gone
+
+    def _patience(self, glyph: Followed) -> float:
+        return GONE_SECONDS[self.mode] if glyph.number else UNTOLD_SECONDS
 
     def _ordered(self, glyphs: list[Followed]) -> list[Followed]:
         if len(glyphs) < 2:

@@ -14,7 +14,7 @@ from hcr_runtime import Classifier, Event, Frame, HcrError, Prediction, watch
 from hcr_runtime.segment import Box
 from hcr_runtime.tracking import Path, match
 from hcr_runtime.votes import Votes
-from hcr_runtime.watch import Watcher
+from hcr_runtime.watching import Watcher
 
 Image = NDArray[np.uint8]
 Tile = Callable[[str], Image]

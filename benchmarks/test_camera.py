@@ -1,0 +1,105 @@
+"""What watching a camera costs: share of one core at 30 frames a second, and latency."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_edge.datasets import Dataset, load_samples
+from hcr_edge.synth import compose, write_script
+from hcr_runtime import Classifier, Frame, LiveSource
+from hcr_runtime.watching import Mode, Watcher
+
+RATE = 30.0
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    cv2.setNumThreads(1)
+    return Classifier.load("arabic-letters")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return load_samples("test")
+
+
+def film(data: Dataset, mode: Mode, glyphs: int, seconds: float = 6.0) -> list[Frame]:
+    """Frames of a composed video, the first sheet of which has exactly so many glyphs."""
+    size = {"width": 1280, "height": 720} if mode == "page" else {}
+    for seed in range(200):
+        script = write_script(data, mode=mode, count=40 if mode == "page" else 4, seed=seed, **size)
+        first = [shown for shown in script.shown if shown.appears == script.shown[0].appears]
+        if len(first) == glyphs:
+            break
+    frames = []
+    for frame in compose(script, data):
+        if frame.seconds > seconds:
+            break
+        frames.append(frame)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("mode", "glyphs", "limit"), [("guide", 1, 0.2), ("page", 20, 0.6)], ids=["guide", "page"]
+)
+def test_share_of_a_core(
+    classifier: Classifier, data: Dataset, mode: Mode, glyphs: int, limit: float
+) -> None:
+    frames = film(data, mode, glyphs)
+    watcher = Watcher(classifier, mode)
+    start = time.thread_time()
+    for frame in frames:
+        watcher.see(frame)
+    share = (time.thread_time() - start) / (len(frames) / RATE)
+    height, width = frames[0].image.shape[:2]
+    print(
+        f"\n{mode} {width}x{height}, {glyphs} glyphs: {share:.0%} of a core (at most {limit:.0%})"
+    )
+
+
+class _Paced:
+    """Gives frames in memory at the camera's pace."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames: Iterator[Frame] = iter(frames)
+        self._due = time.monotonic()
+        self._over = threading.Event()
+
+    def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
+        frame = next(self._frames, None)
+        if frame is None:
+            self._over.wait(10)
+            return None, b""
+        self._due += 1 / RATE
+        time.sleep(max(0.0, self._due - time.monotonic()))
+        return frame.image, b""
+
+    def interrupt(self) -> None:
+        self._over.set()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("mode", "glyphs"), [("guide", 1), ("page", 20)], ids=["guide", "page"])
+def test_latency(classifier: Classifier, data: Dataset, mode: Mode, glyphs: int) -> None:
+    frames = film(data, mode, glyphs)
+    watcher = Watcher(classifier, mode)
+    delays = []
+    with LiveSource("0", open_capture=lambda: _Paced(frames)) as live:
+        while (frame := live.next(1.0)) is not None:
+            watcher.see(frame)
+            delays.append(time.monotonic() - frame.arrived)
+        dropped = live.dropped
+    p95 = float(np.quantile(delays, 0.95)) * RATE
+    print(
+        f"\n{mode}: from a frame's arrival to its events p95 {p95:.2f} frame times (at most 1.5),"
+        f" {dropped} of {len(frames)} frames dropped"
+    )

@@ -1,0 +1,152 @@
+"""`read_page`: composed pages with letters that the project drew, and a photographed form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks.persian_form import read_whole
+from hcr_runtime import Classifier, ImageError, read_page
+from hcr_runtime.image import to_gray
+from tests.composed_pages import (
+    BLACK_LINE,
+    BLUE_LINE,
+    BOARD,
+    CHALK,
+    PENCIL,
+    YELLOW,
+    Look,
+    Page,
+    Score,
+    compose,
+    judge,
+)
+
+Image = NDArray[np.uint8]
+
+LOOKS = {
+    "blank": Look(),
+    "letters of 20 pixels": Look(height=36, blur=0.4),
+    "letters of 200 pixels": Look(height=300),
+    "pencil": Look(ink=PENCIL),
+    "yellow, shadow, JPEG 40": Look(paper=YELLOW, shadow=0.6, quality=40),
+    "turned": Look(skew=5),
+    "ruled": Look(lines="ruled", line=BLUE_LINE, skew=-3),
+    "squared": Look(lines="squared", line=BLUE_LINE),
+    "table": Look(lines="table", line=BLACK_LINE, skew=3),
+    "boxes": Look(lines="boxes", gap=2.0, skew=-3),
+    "comb": Look(lines="comb", line=BLACK_LINE),
+    "desk": Look(desk=True, skew=2),
+    "chalk": Look(paper=BOARD, ink=CHALK, height=100),
+}
+
+
+@pytest.fixture(scope="module")
+def written(samples_dir: Path) -> list[tuple[str, Image]]:
+    """Forty letters in a mixed order, each with its character."""
+    files = sorted((samples_dir / "arabic-letters" / "test").glob("*/*.png"))
+    chosen = np.random.default_rng(4).permutation(len(files))[:40]
+    return [(chr(int(files[i].parent.name[2:], 16)), to_gray(files[i])) for i in chosen]
+
+
+def read(
+    look: Look, written: list[tuple[str, Image]], classifier: Classifier
+) -> tuple[Page, Score]:
+    page = compose([image for _, image in written], look, seed=1)
+    truth = [written[i][0] for i in page.letters]
+    return page, judge(page, truth, classifier.read(page.image))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_letters_are_found_whole_and_read(
+    name: str, written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    _, score = read(LOOKS[name], written, classifier)
+    assert score.letters >= 4
+    assert score.found >= 0.94 * score.letters
+    assert score.read >= 0.85 * score.letters
+    assert score.false <= 2
+
+
+@pytest.mark.parametrize("name", ["blank", "ruled", "turned", "table"])
+def test_lines_and_order_are_those_of_the_page(
+    name: str, written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    page = compose([image for _, image in written], LOOKS[name], seed=1)
+    glyphs = classifier.read(page.image)
+    places = {}
+    for box, line in zip(page.boxes, page.lines, strict=True):
+        x, y = box.left + box.width / 2, box.top + box.height / 2
+        for glyph in glyphs:
+            inside = 0 <= x - glyph.box.left < glyph.box.width
+            if inside and 0 <= y - glyph.box.top < glyph.box.height:
+                places[box.left, line] = glyph
+    assert len(places) >= 0.94 * len(page.boxes)
+    assert all(glyph.line == line for (_, line), glyph in places.items())
+    # Arabic is read from the right.
+    for line in set(page.lines):
+        orders = [glyph.order for (_, row), glyph in sorted(places.items()) if row == line]
+        assert orders == sorted(orders, reverse=True)
+
+
+def test_photographed_form(data_dir: Path) -> None:
+    photograph = data_dir / "persian_forms" / "form_sample1.jpg"
+    letters = read_whole(photograph, Classifier.load("arabic-letters"))
+    assert letters.single >= 0.95 * letters.cells == 0.95 * 278
+    assert letters.right >= 0.9 * letters.known == 0.9 * 196
+    assert letters.outside <= 5
+    digits = read_whole(photograph, Classifier.load("persian-digits"))
+    assert digits.right >= 0.9 * digits.known == 0.9 * 40
+    assert digits.refused > 0.5 * digits.strangers
+
+
+def test_letters_that_touch_are_not_accepted(
+    written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    page = compose([image for _, image in written[:12]], Look(), seed=1).image
+    # A pen that did not lift joins two words' worth of letters below the rest.
+    for x in range(200, 380, 30):
+        cv2.ellipse(page, (x, 700), (15, 22), 0, 0, 180, (60, 50, 40), 4)
+    touching = [glyph for glyph in classifier.read(page) if glyph.touching]
+    assert len(touching) == 1
+    assert not touching[0].prediction.accepted
+    assert touching[0].prediction.reason == "touching"
+    assert touching[0].box.width > 150
+
+
+def test_digits_are_read_from_the_left(classifier: Classifier) -> None:
+    page = np.full((200, 400), 250, np.uint8)
+    page[60:140, 100:108] = page[60:140, 200:208] = 20
+    right_to_left = classifier.read(page)
+    left_to_right = read_page(page, Classifier.load("persian-digits"))
+    assert [glyph.box.left for glyph in right_to_left] == [200, 100]
+    assert [glyph.box.left for glyph in left_to_right] == [100, 200]
+    assert [glyph.prediction.label for glyph in left_to_right] == ["۱", "۱"]
+
+
+def test_page_is_told_as_json(classifier: Classifier) -> None:
+    page = np.full((200, 400), 250, np.uint8)
+    page[60:140, 100:108] = 20
+    (glyph,) = classifier.read(page, top=2)
+    told = json.loads(json.dumps(glyph.to_dict()))
+    assert told["box"] == [100, 60, 8, 80]
+    assert (told["line"], told["order"], told["touching"]) == (0, 0, False)
+    assert told["label"] == "ا"
+    assert len(told["top"]) == 2
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_page_without_writing(level: int, classifier: Classifier) -> None:
+    assert classifier.read(np.full((480, 640), level, np.uint8)) == ()
+
+
+def test_page_that_is_no_image(classifier: Classifier, tmp_path: Path) -> None:
+    broken = tmp_path / "page.jpg"
+    broken.write_bytes(b"\xff\xd8 no photograph")
+    with pytest.raises(ImageError, match=r"page\.jpg"):
+        classifier.read(broken)

@@ -1,0 +1,68 @@
+"""`erase_rulings`: lines go, the strokes that cross them or stand on them stay."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_runtime.rulings import erase_rulings
+
+Image = NDArray[np.uint8]
+
+
+def inked(darkness: Image) -> Image:
+    return cv2.compare(darkness, 20, cv2.CMP_GT)
+
+
+@pytest.mark.parametrize("slope", [-0.08, 0.0, 0.05])
+@pytest.mark.parametrize("level", [60, 200])  # lighter than the ink, and as dark
+def test_strokes_that_cross_stay_whole(slope: float, level: int) -> None:
+    darkness = np.zeros((400, 800), np.uint8)
+    for y in (100, 200, 300):
+        cv2.line(darkness, (0, round(y - 400 * slope)), (799, round(y + 400 * slope)), level, 2)
+    letters = np.zeros_like(darkness)
+    for x in range(100, 700, 80):
+        cv2.line(letters, (x, 150), (x + 12, 250), 200, 6)
+    darkness = np.maximum(darkness, letters)
+    mask = inked(darkness)
+    across, down, _ = erase_rulings(darkness, mask)
+    assert (len(across), len(down)) == (3, 0)
+    stats = cv2.connectedComponentsWithStats(mask)[2]
+    strokes = stats[1:][stats[1:, cv2.CC_STAT_HEIGHT] > 90]
+    assert len(strokes) == 8
+    # Nothing of the lines is left that is as large as a stroke is thick.
+    rest = stats[1:][stats[1:, cv2.CC_STAT_HEIGHT] <= 90]
+    assert rest[:, cv2.CC_STAT_AREA].sum() < 0.02 * (letters > 0).sum()
+
+
+def test_dotted_lines_and_bent_ones() -> None:
+    darkness = np.zeros((500, 900), np.uint8)
+    x = np.arange(20, 880)
+    for y in (120, 260):
+        bent = np.rint(y + 6 * np.sin(x / 300)).astype(int)
+        dots = x % 6 < 4
+        darkness[bent[dots], x[dots]] = darkness[bent[dots] + 1, x[dots]] = 90
+    darkness[:, 450:452] = 90
+    mask = inked(darkness)
+    across, down, _ = erase_rulings(darkness, mask)
+    assert (len(across), len(down)) == (2, 1)
+    assert np.count_nonzero(mask) < 0.03 * 3 * 900
+
+
+def test_long_strokes_of_letters_are_no_lines() -> None:
+    darkness = np.zeros((720, 1280), np.uint8)
+    for y in (100, 300, 500):
+        for x in (100, 400, 700):
+            cv2.ellipse(darkness, (x + 100, y), (110, 30), 0, 0, 180, 200, 9)
+    mask = inked(darkness)
+    before = mask.copy()
+    assert erase_rulings(darkness, mask)[:2] == ([], [])
+    assert (mask == before).all()
+
+
+def test_smallest_masks() -> None:
+    for shape in ((1, 1), (3, 40), (40, 3), (16, 16)):
+        full = np.full(shape, 255, np.uint8)
+        assert erase_rulings(full.copy(), full)[:2] == ([], [])
