@@ -86,7 +86,10 @@ def draw(benchmark: Benchmark) -> bytes:
 
 def ratios(speed: Speed) -> str:
     """Say how many times as fast as others a subject reads one image."""
-    return ", ".join(f"{other} {ratio:.3g}" for other, ratio in speed.times_as_fast.items())
+    return ", ".join(
+        f"{other} {ratio:.0f}" if ratio >= 10 else f"{other} {ratio:.2f}"
+        for other, ratio in speed.times_as_fast.items()
+    )
 
 
 def _row(speed: Speed) -> str:

@@ -28,13 +28,11 @@ def draw_disagreements(found: Sequence[Disagreement]) -> bytes:
         place.axis("off")
     for place, item in zip(axes.flat, shown, strict=False):
         place.imshow(to_gray(item.image), cmap="gray")
-        by_answer: dict[str, list[str]] = {}
-        for kind, text in item.answers.items():
-            by_answer.setdefault(text, []).append(kind)
-        readings = [f"{text}: {', '.join(kinds)}" for text, kinds in by_answer.items()]
-        known = f"shows {item.label}, " if item.label else ""
-        head = f"#{item.number} {known}Keras reads {item.keras}"
-        place.set_title("\n".join([head, *readings]), fontsize=7, wrap=True)
+        # The letter last: in the midst of a line, one from the right would turn its order round.
+        readings = [f"{kind} reads {text}" for kind, text in item.answers.items()]
+        known = [f"shows {item.label}"] if item.label else []
+        lines = [f"#{item.number}", *known, f"Keras reads {item.keras}", *readings]
+        place.set_title("\n".join(lines), fontsize=7)
     more = f", {len(shown)} shown" if len(shown) < len(found) else ""
     figure.suptitle(f"read otherwise than by Keras: {len(found)} images{more}", fontsize=10)
     figure.tight_layout(rect=(0, 0, 1, 0.97))

@@ -116,13 +116,13 @@ def _natives(matrix: EngineMatrix) -> list[str]:
         native = cell.answer.native if cell.answer is not None else None
         if cell.answer is None or native is None:
             continue
-        versions = f"{cell.answer.version} on arm64, {native.version} here"
-        if native.identical:
-            text = f"every output bit is the same ({versions})"
+        versions = f"({cell.answer.version} on arm64, {native.version} here)"
+        if not native.changed:
+            text = f"every output bit is the same {versions}"
         else:
             text = (
-                f"raw outputs differ by up to {native.max_difference:.1e}, the first answer for"
-                f" {native.differing} of {matrix.total} images ({versions})"
+                f"outputs differ for {native.changed} of {matrix.total} images, by up to"
+                f" {native.max_difference:.1e}, the first answer for {native.differing} {versions}"
             )
         lines.append(f"- {cell.file} on {cell.engine}: {text}")
     return ["", "## arm64 beside this processor", "", *lines] if lines else []
