@@ -497,6 +497,16 @@ def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
         )
 
 
+def keras_source(bundle: Path) -> Path:
+    """The Keras file in a bundle, whose description every artifact has, whatever runs it.
+
+    Raises:
+        BundleError: `bundle` is no bundle.
+    """
+    files = read_manifest(bundle)["files"]
+    return bundle / next(item["file"] for item in files if item["role"] == "keras source")
+
+
 def artifact_files(bundle: Path) -> dict[str, Path]:
     """Kind and file of each artifact in a bundle, e.g. ``int8.onnx``.
 

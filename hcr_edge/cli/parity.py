@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hcr_edge.cli.console import answer, fail, say, show, table, warn, working
-from hcr_edge.cli.device import read_spec
 from hcr_edge.cli.extras import export_extra
 from hcr_edge.cli.options import DataDir, Json
 from hcr_edge.datasets import find_data_dir, is_present
+from hcr_runtime.carrier import read_zip_spec
 
 if TYPE_CHECKING:
     from hcr_export.artifacts import Limits
@@ -59,8 +59,8 @@ def verify(
     with working("loading TensorFlow") as status:
         with export_extra("verify"):
             from hcr_edge.proof_images import parity_images
-            from hcr_export.bundle import artifact_files, verify_bundle
-        _, spec = read_spec(str(next(iter(artifact_files(bundle).values()))))
+            from hcr_export.bundle import keras_source, verify_bundle
+        spec = read_zip_spec(keras_source(bundle))
         images = parity_images(
             dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit, skip_damaged
         )
