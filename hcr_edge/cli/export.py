@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,7 +121,7 @@ def export(
     }
     path = find_checkpoint(model)
     with (
-        tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder,
+        _temporary_folder() as folder,
         working("loading TensorFlow") as status,
     ):
         with export_extra("export"):
@@ -133,7 +135,7 @@ def export(
             from hcr_export.bundle import check_out, export_bundle
         check_out(out, overwrite)
         kinds = choose(artifact or [])
-        source, foreign = _load(path, spec, options, Path(folder), allow_unsafe)
+        source, foreign = _load(path, spec, options, folder, allow_unsafe)
         status.update("reading the images")
         # A published set with a foreign model's labels need not be what it reads.
         standard = DRAWN if foreign else default_dataset(data_dir, source.spec)
@@ -156,6 +158,18 @@ def export(
             progress=status.update,
         )
     finish_parity(report, out, as_json)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder where libraries, too, put what is temporary: what they forget goes with it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name:
+        tempfile.tempdir = name
+        try:
+            yield Path(name)
+        finally:
+            tempfile.tempdir = before
 
 
 def _load(
