@@ -114,7 +114,7 @@ def refused(
         (("classify", "white.png", "--model", "absent.onnx"), "there is no model file"),
         (("inspect", "cut.onnx"), "cut.onnx is cut short"),
         (("inspect", "cut.keras"), "cut.keras is cut short"),
-        (("inspect", "bare.keras"), "bare.keras does not say all that is needed"),
+        (("inspect", "bare.keras"), "bare.keras has no description"),
         (("inspect", "text.png"), "text.png is no model file"),
         (("evaluate", "cut.keras", "--dataset", "samples"), "cut.keras is cut short"),
         (("evaluate", "bare.onnx", "--dataset", "samples"), "bare.onnx has no description"),

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hcr_edge.cli import main
 from hcr_export._keras import keras
 from hcr_runtime import Classifier
 
@@ -208,3 +209,19 @@ def test_a_full_disk_leaves_nothing(
     assert list(tmp_path.iterdir()) == [temporary]
     # onnxruntime leaves a file of its own, whatever happens.
     assert [item.name for item in temporary.iterdir() if item.name != ".ses"] == []
+
+
+def test_interrupted_while_starting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Importing takes most of a second: Ctrl-C then is answered like any other."""
+
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "hcr_edge.cli.app", Interrupted())
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
