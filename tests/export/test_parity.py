@@ -164,6 +164,7 @@ def test_report_round_trips_through_json(bundle) -> None:
     assert document["images"] == {
         "description": "84 images for the tests",
         "synthetic": True,
+        "labelled": True,
         "total": 84,
     }
     assert document["keras"]["accuracy"] == bundle.report.keras_correct / 84
