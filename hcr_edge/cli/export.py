@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,7 +140,7 @@ def export(
         raise ModelError("--auto finds the quantization by itself", hint="leave --quantization out")
     path = find_checkpoint(model)
     with (
-        tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder,
+        _temporary_folder() as folder,
         working("loading TensorFlow") as status,
     ):
         with export_extra("export"):
@@ -156,7 +158,7 @@ def export(
         recipe = read_recipe(quantization) if quantization else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
         border = Border(input_type, layout, batch)
-        source, foreign = _load(path, spec, options, Path(folder), allow_unsafe)
+        source, foreign = _load(path, spec, options, folder, allow_unsafe)
         status.update("reading the images")
         # A published set with a foreign model's labels need not be what it reads.
         standard = DRAWN if foreign else default_dataset(data_dir, source.spec)
@@ -193,6 +195,18 @@ def export(
     if not as_json:
         say_choice(order)
     finish_parity(report, out, as_json)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder where libraries, too, put what is temporary: what they forget goes with it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name:
+        tempfile.tempdir = name
+        try:
+            yield Path(name)
+        finally:
+            tempfile.tempdir = before
 
 
 def _load(

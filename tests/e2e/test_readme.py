@@ -20,8 +20,12 @@ COMMANDS = [
     if line.startswith("hcr-edge ")
 ]
 # Long, or standing on the result of a long one; tests/e2e/test_whole_path.py runs their like.
-# What downloads is tried against a server of its own in tests/edge/test_fetch.py.
-LONG = ("hcr-edge train", "hcr-edge export runs/first", "hcr-edge data fetch")
+# What downloads is tried against a server of its own in tests/edge/test_fetch.py, foreign models in
+# tests/edge/test_cli_export.py.
+LONG = (
+    *("hcr-edge train", "hcr-edge export runs/first", "hcr-edge export digits.h5"),
+    "hcr-edge data fetch",
+)
 NEEDS_DATA = re.compile(r"--dataset ahcd|data split ahcd")
 
 

@@ -137,7 +137,7 @@ def test_shipped_checkpoints_are_of_a_known_architecture(name: str) -> None:
     [
         (None, "there is no model"),
         ("folder", "no run folder"),
-        ("file.onnx", "no Keras checkpoint"),  # already exported
+        ("file.onnx", "is no Keras model"),  # already exported
     ],
 )
 def test_what_is_no_checkpoint(make: str | None, says: str, tmp_path) -> None:

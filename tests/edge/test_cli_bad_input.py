@@ -120,9 +120,9 @@ def refused(
         (("evaluate", "bare.onnx", "--dataset", "samples"), "bare.onnx has no description"),
         (("evaluate", "folder", "--dataset", "samples"), "folder"),
         (("export", "cut.keras", "--out", "new"), "cut.keras is cut short"),
-        (("export", "bare.keras", "--out", "new"), "bare.keras has no description"),
+        (("export", "bare.keras", "--out", "new"), "bare.keras does not say all that is needed"),
         (("export", "folder", "--out", "new"), "folder is no run folder"),
-        (("export", "bare.onnx", "--out", "new"), "no Keras checkpoint"),
+        (("export", "bare.onnx", "--out", "new"), "is no Keras model"),
         # Unknown names, with the nearest known ones.
         (("classify", "white.png", "-m", "arabic-leters"), "did you mean arabic-letters"),
         (("inspect", "arabic-leters"), "did you mean arabic-letters"),
