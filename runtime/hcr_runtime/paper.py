@@ -100,7 +100,8 @@ def _desk(texture: GrayImage) -> GrayImage:
     coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.median(texture)))).astype(np.uint8)
     wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(wide, None, (0, 0), 2)
-    return np.asarray(cv2.compare(wide[1:-1, 1:-1], 2, cv2.CMP_EQ))
+    # Not cv2.compare: it takes an array of 4 numbers beside a number for a scalar.
+    return np.where(wide[1:-1, 1:-1] == 2, 255, 0).astype(np.uint8)
 
 
 def _block_levels(gray: GrayImage, shares: tuple[float, ...]) -> GrayImage:

@@ -183,7 +183,7 @@ def test_refused(arguments: tuple[str, ...], says: str, refused: Callable[..., s
         ("export", NAME),  # no folder named
         ("classify", "white.png", "--top", "0"),
         ("train", "--arch", "edge-s", "--out", "new", "--fold", "5"),
-        ("read", "white.png"),  # no such command
+        ("write", "white.png"),  # no such command
     ],
 )
 def test_wrong_options(options: tuple[str, ...], cli, here: Path, tree, monkeypatch) -> None:

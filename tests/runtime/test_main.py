@@ -57,6 +57,18 @@ def test_read_a_page(tmp_path: Path, letter: Letter, capsys: pytest.CaptureFixtu
     assert main(["read", "absent.png"]) == 2
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (16, 64)])
+def test_read_a_page_of_few_blocks(
+    tmp_path: Path, shape: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # OpenCV takes small arrays beside a number for scalars.
+    for number, page in enumerate((np.full(shape, 255), np.arange(np.prod(shape)).reshape(shape))):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), page.astype(np.uint8))
+        assert main(["read", str(path), "--json"]) == 0, capsys.readouterr().err
+        json.loads(capsys.readouterr().out)
+
+
 def test_refused_answers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paper = tmp_path / "paper.pgm"
     paper.write_bytes(b"P5 40 40 255 " + bytes([250]) * 1600)
