@@ -89,7 +89,9 @@ def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Ext
     params, ink = spec.preprocess, extract_ink(to_gray(image))
     extent = measure(ink)
     if params.fit != "center":
-        return to_tensor(fit_image(image, spec), params), extent
+        # The model is shown the whole image: no ink in it is too small, or cut off.
+        whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
+        return to_tensor(fit_image(image, spec), params), whole if extent.longer else extent
     glyph = place_glyph(ink, spec, extent)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)

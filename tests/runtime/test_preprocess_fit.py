@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hcr_runtime import InputSpec, Label, ModelSpec, PreprocessSpec, SpecError, preprocess
+from hcr_runtime.preprocess import prepare
 
 RNG = np.random.default_rng(0)
 LABELS = (Label("a", "a"), Label("b", "b"))
@@ -142,3 +143,16 @@ def test_a_description_without_the_new_fields_means_what_it_meant() -> None:
         del data["preprocess"][field]
     old = ModelSpec.from_dict(data)
     assert (old.preprocess.fit, old.preprocess.polarity) == ("center", "bright")
+
+
+def test_a_small_glyph_in_a_whole_image_is_not_too_small() -> None:
+    """The rule for a glyph's size is of glyphs that are placed; here the network sees the frame."""
+    tiny = np.full((28, 28), 255, np.uint8)
+    tiny[12:16, 12:16] = 0
+    whole, placed = (
+        prepare(tiny, spec())[1],
+        prepare(tiny, spec(fit="center", polarity="bright"))[1],
+    )
+    assert (whole.longer, whole.sides) == (28, 0)
+    assert placed.longer == 4
+    assert prepare(np.full((28, 28), 200, np.uint8), spec())[1].longer == 0
