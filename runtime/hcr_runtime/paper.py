@@ -100,7 +100,7 @@ def _desk(texture: GrayImage) -> GrayImage:
     coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.median(texture)))).astype(np.uint8)
     wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(wide, None, (0, 0), 2)
-    return np.asarray(cv2.compare(wide[1:-1, 1:-1], 2, cv2.CMP_EQ))
+    return np.where(wide[1:-1, 1:-1] == 2, np.uint8(255), np.uint8(0))
 
 
 def _block_levels(gray: GrayImage, shares: tuple[float, ...]) -> GrayImage:

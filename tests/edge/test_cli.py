@@ -15,7 +15,7 @@ from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import ModelSpec
 
 COMMANDS = [
-    *("classify", "webcam", "models", "inspect", "selftest", "explain", "sign"),
+    *("classify", "read", "webcam", "models", "inspect", "selftest", "explain", "sign"),
     *("export", "verify", "evaluate", "train", "crossval", "compare"),
 ]
 TEXTS = [label.text for label in ARABIC_LETTERS]
