@@ -19,6 +19,8 @@ FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it.
 REST, REST_WIDTH = 0.55, 0.75
+# Most components that are looked at on a page.
+MOST = 3000
 # Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
 # the largest in a writing box.
 MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
@@ -127,6 +129,9 @@ class Components:
         least = max(SPECK_PIXELS, SPECK * self.stroke**2)
         usable = (self.area >= least) & ~self.is_cut & ~self.is_rest
         usable[0] = False
+        if np.count_nonzero(usable) > MOST:
+            # Noise: the largest bound the time.
+            usable &= self.area > np.partition(self.area[usable], -MOST)[-MOST]
         return np.asarray(usable, np.bool_)
 
     def bounds(self, members: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:

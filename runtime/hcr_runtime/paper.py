@@ -100,8 +100,7 @@ def _desk(texture: GrayImage) -> GrayImage:
     coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.median(texture)))).astype(np.uint8)
     wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(wide, None, (0, 0), 2)
-    # Not cv2.compare: it takes an array of 4 numbers beside a number for a scalar.
-    return np.where(wide[1:-1, 1:-1] == 2, 255, 0).astype(np.uint8)
+    return np.where(wide[1:-1, 1:-1] == 2, np.uint8(255), np.uint8(0))
 
 
 def _block_levels(gray: GrayImage, shares: tuple[float, ...]) -> GrayImage:

@@ -23,6 +23,8 @@ MIN_STRIPS = 6
 MAX_THICKNESS = 1 / 120
 # And a line is so many times as long as thick; fewer than so many must be twice as long.
 SLENDER, FEW = 40, 3
+# Chains of more points are noise, and would take seconds.
+MAX_POINTS = 12_000
 # A stroke that crosses a line stands out of it by so many pixels.
 STANDS_OUT = 2
 # Or is darker than it by this factor and this much (0-255).
@@ -160,6 +162,8 @@ def _trace(share: GrayImage, min_share: float, limit: int) -> list[tuple[int, ND
             runs[y : y + down, x : x + across] > 0
         )
         rows, columns = np.nonzero(part)
+        if len(rows) > MAX_POINTS:
+            continue
         for curve, first, last in _curves(columns, rows, least, limit):
             # A line may go on for less than a strip.
             begin = max(0, (x + first - 1) * STRIP)

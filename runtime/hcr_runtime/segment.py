@@ -22,6 +22,8 @@ from hcr_runtime.writing_boxes import erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
 PAGE_SIDE = 1600
+# Smaller ones hold no letter, and OpenCV takes an array of 1 or 4 numbers for a scalar.
+LEAST_SIDE = 8
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
 
@@ -90,6 +92,8 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     1 Box(left=150, top=100, width=6, height=60)
     """
     gray, block = _shrink(to_gray(page))
+    if min(gray.shape) < LEAST_SIDE:
+        return ()
     darkness, mask = lift_page(gray)
     lines, boxes = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines)

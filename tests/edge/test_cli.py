@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 
 from hcr_edge import __version__
@@ -15,7 +16,7 @@ from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import ModelSpec
 
 COMMANDS = [
-    *("classify", "webcam", "models", "inspect", "selftest", "explain", "sign"),
+    *("classify", "read", "webcam", "models", "inspect", "selftest", "explain", "sign"),
     *("export", "verify", "evaluate", "train", "crossval", "compare"),
 ]
 TEXTS = [label.text for label in ARABIC_LETTERS]
@@ -222,3 +223,27 @@ def test_drawn_images_do_not_replace_a_report_on_real_ones(
     assert answer.json["images"]["synthetic"] is True
     assert (bundle / "parity.json").read_bytes() == before
     assert cli("verify", bundle).code == 0, "the bundle is still whole"
+
+
+def test_read_and_classify_draw_what_they_read(samples_dir: Path, tmp_path: Path, cli) -> None:
+    photo = samples_dir / "photos" / "jeem-black-pen.jpg"
+    before = cv2.imread(str(photo))
+    for command in ("read", "classify"):
+        place = tmp_path / f"{command}.png"
+        answer = cli(command, photo, "--annotate", place, "--json")
+        assert answer.code == 0
+        drawn = cv2.imread(str(place))
+        assert drawn.shape == before.shape
+        assert 0.01 < (drawn != before).any(axis=2).mean() < 0.2
+        assert cli(command, photo, "--annotate", place).code == 2  # nothing is overwritten
+        assert cli(command, photo, "--annotate", place, "--overwrite").code == 0
+    glyphs = json.loads(cli("read", photo, "--json").out)["glyphs"]
+    assert [(glyph["label"], glyph["line"], glyph["order"]) for glyph in glyphs] == [("ج", 0, 0)]
+    assert "ج" in cli("read", photo).out
+
+
+def test_annotate_takes_one_image(samples_dir: Path, tmp_path: Path, cli) -> None:
+    photo = samples_dir / "photos" / "jeem-black-pen.jpg"
+    answer = cli("classify", photo, photo, "--annotate", tmp_path / "out.png")
+    assert answer.code == 2
+    assert "2 images" in answer.errors[0]
