@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -26,33 +22,28 @@ from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
 from hcr_export.conversion import Conversion, Facts
 from hcr_export.disagreements import draw_disagreements
 from hcr_export.image_manifest import apart, describe_images
-from hcr_export.keras_file import KerasFile, file_sha256, load_keras
+from hcr_export.keras_file import KerasFile, load_keras
+from hcr_export.manifest import (
+    IMAGES_FILE,
+    RECIPE_FILE,
+    BundleError,
+    check_files,
+    read_manifest,
+    replace_file,
+    write_manifest,
+)
 from hcr_export.model_card import model_card
 from hcr_export.parity import SHEET, LabelledImages, ParityReport, measure
 from hcr_export.plan import Plan, Planned
 from hcr_export.plan import plan as make_plan
-from hcr_runtime import HcrError, ModelError, ModelSpec, __version__, preprocess
+from hcr_export.whole_folder import whole_folder
+from hcr_runtime import HcrError, ModelSpec, __version__, preprocess
 from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
-
-MANIFEST_VERSION = 1
-# The roles whose files hold measured times, and are written again after the export: the manifest
-# has no checksums of them, so that the same input gives the same bundle but for them.
-PARITY_REPORT = "parity report"
-REPORT = "report"
-MEASURED = (PARITY_REPORT, REPORT)
-RECIPE_FILE = "quantization.yaml"
-IMAGES_FILE = "images.json"
-# What the manifest says of every other file.
-_ENTRY = ("file", "role", "sha256")
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-
-
-class BundleError(HcrError):
-    """A bundle that exists already, cannot be written, or is not whole."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +122,7 @@ def export_bundle(
         _write_images(folder, source.spec, calibration, images)
         text = plan.recipe.to_yaml(plan.remarks)
         (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
-        _write_manifest(folder, source.spec, plan, facts)
+        write_manifest(folder, source.spec, plan, facts)
     return report
 
 
@@ -222,112 +213,8 @@ def _has_real_report(bundle: Path) -> bool:
         return False
 
 
-def read_manifest(bundle: Path) -> dict[str, Any]:
-    """Read a bundle's ``manifest.json``; raises `BundleError` when there is none."""
-    path = bundle / "manifest.json"
-    damaged = BundleError(f"{path} is damaged", hint="export the model again")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BundleError(
-            f"{bundle} is no bundle (no manifest.json)", hint="'hcr-edge export' makes one"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise damaged from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        raise damaged
-    if manifest.get("schema_version") != MANIFEST_VERSION:
-        raise BundleError(f"{path} was made by another version", hint="export the model again")
-    known = {kind.name for kind in KINDS}
-    for item in manifest["files"]:
-        fields = item if isinstance(item, dict) else {}
-        needed = ("file", "role") if fields.get("role") in MEASURED else _ENTRY
-        texts = [fields.get(name) for name in needed]
-        if not all(isinstance(text, str) for text in texts) or not _is_inside(fields["file"]):
-            raise damaged
-        if fields["role"] == "artifact" and fields.get("kind") not in known:
-            raise damaged
-    roles = [item["role"] for item in manifest["files"]]
-    if not isinstance(manifest.get("model"), str) or roles.count("keras source") != 1:
-        raise damaged
-    return manifest
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a file's name in a manifest stays inside the bundle."""
-    path = PurePosixPath(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
-
-
-@contextmanager
-def whole_folder(out: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary folder that becomes `out` on success and vanishes otherwise.
-
-    Raises:
-        BundleError: `out` exists and may not be replaced, or its parent cannot be written.
-    """
-    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow a link at `out`
-    check_out(out, overwrite)
-    made: list[Path] = []
-    try:
-        for parent in reversed([out.parent, *out.parent.parents]):
-            if not parent.exists():
-                parent.mkdir()
-                made.append(parent)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        _remove_empty(made)
-        raise BundleError(f"cannot write {out}: {error.strerror or error}") from error
-    try:
-        folder = partial / out.name
-        folder.mkdir()
-        yield folder
-        _put_in_place(folder, out, partial / "replaced", overwrite)
-        made.clear()
-    except OSError as error:
-        raise BundleError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        _remove_empty(made)
-
-
-def _put_in_place(folder: Path, out: Path, replaced: Path, overwrite: bool) -> None:
-    """Rename `folder` to `out`; what was there goes to `replaced`, or stays if that fails."""
-    check_out(out, overwrite)
-    try:
-        if out.exists():
-            out.rename(replaced)
-        folder.rename(out)
-    except BaseException:
-        if replaced.exists() and not out.exists():
-            replaced.rename(out)
-        raise
-
-
-def check_out(out: Path, overwrite: bool) -> None:
-    """Raise `BundleError` when `out` is in the way of a bundle."""
-    if not os.path.lexists(out):
-        return
-    if not overwrite:
-        raise BundleError(f"{out} exists", hint="give --overwrite to replace it")
-    # Only what a bundle is, or an empty folder, is replaced: never somebody's home.
-    try:
-        if not out.is_dir() or any(out.iterdir()):
-            read_manifest(out)
-    except BundleError as error:
-        raise BundleError(f"{out} exists and is no bundle", hint="choose another folder") from error
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__
-
-
-def _remove_empty(made: list[Path]) -> None:
-    for parent in reversed(made):
-        try:
-            parent.rmdir()
-        except OSError:
-            return
 
 
 def _convert(job: Conversion, planned: Planned, spec: ModelSpec, path: Path) -> Facts:
@@ -387,139 +274,8 @@ def write_report(folder: Path, report: ParityReport) -> None:
         "parity.md": report.to_markdown(),
     }
     for name, text in texts.items():
-        _write_text(folder / name, text)
+        replace_file(folder / name, text.encode())
     if report.disagreements:
-        _write_bytes(folder / SHEET, draw_disagreements(report.disagreements))
+        replace_file(folder / SHEET, draw_disagreements(report.disagreements))
     else:
         (folder / SHEET).unlink(missing_ok=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
-def _write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, Facts]) -> None:
-    artifacts = {item.kind.file_name(spec.name): item for item in plan.artifacts}
-    parts = {part for item in plan.artifacts for part in item.kind.part_names(spec.name)}
-    files = []
-    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name == "manifest.json":
-            continue
-        entry: dict[str, Any] = {
-            "file": name,
-            "role": _role(name, spec.name, artifacts, parts),
-        }
-        if entry["role"] != PARITY_REPORT:
-            entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        if name in artifacts:
-            entry |= _artifact_entry(artifacts[name], spec.name) | facts[name]
-            entry["reason"] = plan.reasons.get(artifacts[name].kind.name, "")
-        files.append(entry)
-    manifest = {
-        "schema_version": MANIFEST_VERSION,
-        "model": spec.name,
-        "hcr_edge": __version__,
-        "targets": list(plan.targets),
-        "files": files,
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write_text(folder / "manifest.json", text)
-
-
-def record_reports(folder: Path, names: Sequence[str]) -> None:
-    """Record in a bundle's manifest the reports `names` that were written into it."""
-    manifest = read_manifest(folder)
-    known = {item["file"] for item in manifest["files"]}
-    manifest["files"] += [{"file": name, "role": REPORT} for name in names if name not in known]
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    _write_text(folder / "manifest.json", text)
-
-
-def _artifact_entry(planned: Planned, model: str) -> dict[str, Any]:
-    kind, border = planned.kind, planned.border
-    return {
-        "kind": kind.name,
-        "engine": kind.engine,
-        "quantization": kind.quantization,
-        "description": planned.description,
-        "input": {
-            "dtype": planned.integers if planned.full_integer else border.dtype,
-            "layout": border.layout,
-            "batch": border.batch,
-        },
-        "parts": list(kind.part_names(model)),
-    }
-
-
-def _role(name: str, model: str, artifacts: Mapping[str, object], parts: set[str]) -> str:
-    if name in artifacts:
-        return "artifact"
-    if name in parts:
-        return "artifact part"
-    if name.startswith("golden/"):
-        return "golden vector"
-    roles = {
-        f"{model}.keras": "keras source",
-        "labels.txt": "labels",
-        "MODEL_CARD.md": "model card",
-        "parity.json": PARITY_REPORT,
-        "parity.md": PARITY_REPORT,
-        SHEET: PARITY_REPORT,
-        RECIPE_FILE: "quantization recipe",
-        IMAGES_FILE: "images",
-    }
-    return roles.get(name, "other")
-
-
-def check_files(bundle: Path, manifest: dict[str, Any]) -> None:
-    """Raise `BundleError` when a file that the export wrote is missing or altered."""
-    wrong = []
-    for item in manifest["files"]:
-        path = bundle / item["file"]
-        if item["role"] in MEASURED:
-            continue
-        if not path.is_file():
-            wrong.append(f"{item['file']} is missing")
-        elif file_sha256(path) != item["sha256"]:
-            wrong.append(f"{item['file']} was altered")
-    if wrong:
-        raise BundleError(
-            f"{bundle} is not whole: {', '.join(wrong[:4])}"
-            + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""),
-            hint="export the model again",
-        )
-
-
-def keras_source(bundle: Path) -> Path:
-    """The Keras file in a bundle, whose description every artifact has, whatever runs it.
-
-    Raises:
-        BundleError: `bundle` is no bundle.
-    """
-    files = read_manifest(bundle)["files"]
-    return bundle / next(item["file"] for item in files if item["role"] == "keras source")
-
-
-def artifact_files(bundle: Path) -> dict[str, Path]:
-    """Kind and file of each artifact in a bundle, e.g. ``int8.onnx``.
-
-    Raises:
-        BundleError: `bundle` is no bundle.
-        ModelError: It holds no artifacts.
-    """
-    manifest = read_manifest(bundle)
-    files = {
-        item["kind"]: bundle / item["file"]
-        for item in manifest["files"]
-        if item["role"] == "artifact"
-    }
-    if not files:
-        raise ModelError(f"{bundle} holds no artifacts")
-    return files

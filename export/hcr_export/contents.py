@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hcr_export.artifacts import KINDS, Kind
-from hcr_export.bundle import BundleError, check_files, read_manifest, record_reports
+from hcr_export.manifest import BundleError, check_files, read_manifest, record_reports
 from hcr_runtime import ModelError, ModelSpec
 from hcr_runtime.carrier import read_zip_spec
 

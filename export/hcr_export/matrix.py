@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
-from hcr_export.bundle import BundleError
 from hcr_export.comparison import Comparison, compare, judge
 from hcr_export.contents import Artifact, read_contents
 from hcr_export.engines import Engine, Measurement, keras_engine, measure
 from hcr_export.machine import Machine, this_machine
+from hcr_export.manifest import BundleError
 from hcr_export.parity import LabelledImages
 from hcr_runtime import EngineError, ImageError, ModelSpec, preprocess, probabilities
 

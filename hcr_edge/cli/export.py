@@ -151,9 +151,10 @@ def export(
                 parity_images,
                 tuning_images,
             )
-            from hcr_export.bundle import check_out, export_bundle
+            from hcr_export.bundle import export_bundle
             from hcr_export.plan import Border, plan
             from hcr_export.quantization import read_recipe
+            from hcr_export.whole_folder import check_out
         check_out(out, overwrite)
         recipe = read_recipe(quantization) if quantization else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)

@@ -59,7 +59,8 @@ def verify(
     with working("loading TensorFlow") as status:
         with export_extra("verify"):
             from hcr_edge.proof_images import parity_images
-            from hcr_export.bundle import keras_source, verify_bundle
+            from hcr_export.bundle import verify_bundle
+            from hcr_export.manifest import keras_source
         spec = read_zip_spec(keras_source(bundle))
         images = parity_images(
             dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit, skip_damaged

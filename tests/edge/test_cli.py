@@ -17,7 +17,7 @@ from hcr_runtime import ModelSpec
 
 COMMANDS = [
     *("classify", "read", "webcam", "models", "inspect", "selftest", "explain", "sign"),
-    *("export", "verify", "evaluate", "train", "crossval", "compare"),
+    *("export", "verify", "matrix", "benchmark", "evaluate", "train", "crossval", "compare"),
 ]
 TEXTS = [label.text for label in ARABIC_LETTERS]
 PREDICTION = {

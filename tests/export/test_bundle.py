@@ -13,20 +13,14 @@ import pytest
 
 from hcr_export import artifacts
 from hcr_export.artifacts import Limits
-from hcr_export.bundle import (
-    BundleError,
-    CalibrationImages,
-    artifact_files,
-    export_bundle,
-    read_manifest,
-    verify_bundle,
-)
+from hcr_export.bundle import CalibrationImages, export_bundle, verify_bundle
 from hcr_export.conversion import open_artifact
 from hcr_export.keras_file import file_sha256, load_keras
+from hcr_export.manifest import BundleError, read_manifest
 from hcr_export.parity import LabelledImages
 from hcr_export.plan import plan
 from hcr_export.targets import installed
-from hcr_runtime import Classifier, HcrError, ModelError
+from hcr_runtime import Classifier, HcrError
 from hcr_runtime.golden import check_golden
 
 KINDS = installed(artifacts.KINDS)
@@ -161,12 +155,6 @@ def test_model_card_says_what_a_user_must_know(bundle) -> None:
     assert "no measure of accuracy" in text, "the images were drawn by a program"
 
 
-def test_artifact_files_by_kind(bundle) -> None:
-    assert artifact_files(bundle.path) == {
-        kind.name: bundle.path / kind.file_name("tiny") for kind in KINDS
-    }
-
-
 def test_verify_measures_again_and_keeps_the_bundle_whole(
     copy: Path, drawn: LabelledImages
 ) -> None:
@@ -298,9 +286,8 @@ def test_damaged_manifest(
 )
 def test_manifest_that_is_no_json(data: bytes, copy: Path, drawn: LabelledImages) -> None:
     (copy / "manifest.json").write_bytes(data)
-    for call in (lambda: verify_bundle(copy, drawn), lambda: artifact_files(copy)):
-        with pytest.raises(BundleError):
-            call()
+    with pytest.raises(BundleError):
+        verify_bundle(copy, drawn)
 
 
 def test_manifest_of_another_model_name(copy: Path, drawn: LabelledImages) -> None:
@@ -317,12 +304,3 @@ def test_no_bundle(name: str, tmp_path: Path, drawn: LabelledImages) -> None:
     with pytest.raises(BundleError, match="is no bundle") as caught:
         verify_bundle(tmp_path / name, drawn)
     assert "hcr-edge export" in caught.value.hint
-
-
-def test_bundle_without_artifacts(copy: Path) -> None:
-    path = copy / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    manifest["files"] = [item for item in manifest["files"] if item["role"] != "artifact"]
-    path.write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(ModelError, match="no artifacts"):
-        artifact_files(copy)

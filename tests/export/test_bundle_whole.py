@@ -12,10 +12,12 @@ import pytest
 
 from hcr_export import onnx as onnx_format
 from hcr_export.artifacts import choose
-from hcr_export.bundle import BundleError, export_bundle, read_manifest, whole_folder
+from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import KerasFile
+from hcr_export.manifest import BundleError, read_manifest
 from hcr_export.parity import ParityReport
 from hcr_export.plan import Border, plan
+from hcr_export.whole_folder import whole_folder
 from hcr_runtime import ImageError, SpecError
 
 Export = Callable[..., ParityReport]
