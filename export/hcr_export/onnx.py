@@ -25,7 +25,7 @@ from hcr_runtime.carrier import SPEC_KEY
 # complaint, for networks that the first cannot express.
 OPSETS = (13, 17)
 # The first onnxruntime 1.x that runs an opset, and operators that came later than theirs: tried
-# with each version from 1.6 on (docs/targets.md).
+# with the versions that docs/targets.md names.
 _FIRST_MINOR = {13: 6, 17: 12}
 _FIRST_MINOR_WITH = {"DequantizeLinear": 7, "DynamicQuantizeLinear": 8}
 INPUT = "image"
