@@ -57,6 +57,7 @@ def test_export_on_real_letters_is_within_the_default_limits(
         "description": "3360 images of ahcd, test",
         "synthetic": False,
         "total": 3360,
+        "labelled": True,
     }
     for artifact in report["artifacts"]:
         assert artifact["accuracy"] >= 0.975
