@@ -42,6 +42,8 @@ NORMALIZE_FORM = "0-1, -1-1, 0-255, or mean,std of pixels in 0-1 (a/b/c for each
 _REGRESSION = re.compile(
     r"mean_(squared|absolute)|^(mse|mae|mape|msle)$|huber|log_?cosh|poisson", re.I
 )
+FOREIGN_RECIPE = "trained elsewhere"
+"""The recipe in the description of a model that is not ours."""
 # The ZIP format's first day: a file written twice is the same.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 # What Keras writes otherwise each time, and what stands for it; shared objects are told apart by
@@ -168,7 +170,7 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
             training_data=facts.training_data or "not known",
             data_licence=facts.data_licence or "not known",
             architecture=f"{opened.kind}, {model.count_params()} parameters",
-            recipe="trained elsewhere",
+            recipe=FOREIGN_RECIPE,
             source_sha256=model_sha256(path),
         ),
     )

@@ -22,7 +22,6 @@ from hcr_runtime import (
 )
 from hcr_runtime.carrier import read_zip_spec
 from hcr_runtime.engines import OnnxRuntimeEngine
-from hcr_runtime.golden import GoldenResult
 from hcr_runtime.selftest import selftest as run_selftest
 
 DEFAULT_MODEL = "arabic-letters"
@@ -186,30 +185,12 @@ def selftest(
     """
     results = run_selftest(bundle)
     if as_json:
-        answer(
-            [
-                {
-                    "file": item.file,
-                    "cases": item.cases,
-                    "exact_tensors": item.exact_tensors,
-                    "failures": list(item.failures),
-                    "skipped": item.skipped or None,
-                }
-                for item in results
-            ]
-        )
+        answer([item.to_dict() for item in results])
     else:
         for item in results:
-            say(f"{item.file}: {_verdict(item)}")
+            say(f"{item.file}: {item.verdict}")
     if any(item.failures for item in results):
         raise typer.Exit(1)
-
-
-def _verdict(item: GoldenResult) -> str:
-    if item.skipped:
-        return f"skipped: {item.skipped}"
-    cases = f"{item.cases} cases, {item.exact_tensors} exact tensors: " if item.cases else ""
-    return cases + ("; ".join(item.failures) or "as recorded")
 
 
 COMMANDS = (classify, models, inspect, selftest)

@@ -145,7 +145,6 @@ def export(
     ):
         with export_extra("export"):
             from hcr_edge.proof_images import (
-                DRAWN,
                 calibration_images,
                 golden_images,
                 parity_images,
@@ -159,10 +158,9 @@ def export(
         recipe = read_recipe(quantization) if quantization else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
         border = Border(input_type, layout, batch)
-        source, foreign = _load(path, spec, options, folder, allow_unsafe)
+        source = _load(path, spec, options, folder, allow_unsafe)
         status.update("reading the images")
-        # A published set with a foreign model's labels need not be what it reads.
-        standard = DRAWN if foreign else default_dataset(data_dir, source.spec)
+        standard = default_dataset(data_dir, source.spec)
         images = parity_images(
             dataset or standard, None, data_dir, source.spec, skip_damaged=skip_damaged
         )
@@ -212,8 +210,8 @@ def _temporary_folder() -> Iterator[Path]:
 
 def _load(
     path: Path, spec: Path | None, options: dict[str, Any], folder: Path, allow_unsafe: bool
-) -> tuple[KerasFile, bool]:
-    """Load a model of ours, or adopt one from elsewhere; tell which it was."""
+) -> KerasFile:
+    """Load a model of ours, or adopt one from elsewhere."""
     from hcr_edge.model_facts import read_facts
     from hcr_export.foreign import adopt, has_spec
     from hcr_export.keras_file import load_keras
@@ -221,13 +219,13 @@ def _load(
     if not has_spec(path):
         adopted = adopt(path, read_facts(spec, options), folder, allow_unsafe)
         warn(f"{path.name}: {'; '.join(adopted.filled)}")
-        return adopted.source, True
+        return adopted.source
     given = [f"--{key}" for key, value in {"spec": spec, **options}.items() if value is not None]
     if given:
         raise SpecError(
             f"{path.name} carries its own description", hint=f"leave out {', '.join(given)}"
         )
-    return load_keras(path, allow_unsafe), False
+    return load_keras(path, allow_unsafe)
 
 
 COMMANDS = (export,)

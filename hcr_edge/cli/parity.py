@@ -141,7 +141,11 @@ def limits(max_drop: float | None, min_agreement: float | None) -> Limits:
 def default_dataset(data_dir: Path | None, spec: ModelSpec) -> str:
     """A published set of the model's script, where it is present; else drawn images."""
     from hcr_edge.proof_images import DRAWN, can_draw, standard_set
+    from hcr_export.foreign import FOREIGN_RECIPE
 
+    if spec.provenance.recipe == FOREIGN_RECIPE:
+        # A published set with a foreign model's labels need not be what it reads.
+        return DRAWN
     standard, where = standard_set(spec), find_data_dir(data_dir)
     present = where is not None and is_present(standard.partition("@")[0], where)
     if present or data_dir is not None:

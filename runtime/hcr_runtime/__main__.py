@@ -18,9 +18,9 @@ import numpy as np
 from hcr_runtime import __version__
 from hcr_runtime._opencv import cv2
 from hcr_runtime.classifier import Classifier
-from hcr_runtime.errors import HcrError, ModelError
-from hcr_runtime.golden import check_golden
+from hcr_runtime.errors import HcrError
 from hcr_runtime.models import find_model, shipped_models
+from hcr_runtime.selftest import selftest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,18 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--engine", choices=("onnxruntime", "litert", "opencv"))
     read.set_defaults(command=_read)
 
-    selftest = commands.add_parser(
+    proof = commands.add_parser(
         "selftest",
         help="run a bundle's golden vectors on this machine",
         epilog="example: python -m hcr_runtime selftest build/arabic-letters",
     )
-    selftest.add_argument("bundle", type=Path, help="a folder that 'hcr-edge export' made")
-    selftest.set_defaults(command=_selftest)
+    proof.add_argument("bundle", type=Path, help="a folder that 'hcr-edge export' made")
+    proof.set_defaults(command=_selftest)
 
     info = commands.add_parser("info", help="versions and shipped models, or one model")
     info.add_argument("model", nargs="?", help=_MODEL_HELP)
     info.set_defaults(command=_info)
-    for command in (classify, read, selftest, info):
+    for command in (classify, read, proof, info):
         command.add_argument("--json", action="store_true", help="answer as JSON (docs/json.md)")
     return parser
 
@@ -131,25 +131,13 @@ def _read(chosen: argparse.Namespace) -> int:
 
 
 def _selftest(chosen: argparse.Namespace) -> int:
-    files = sorted([*chosen.bundle.glob("*.onnx"), *chosen.bundle.glob("*.tflite")])
-    if not files:
-        raise ModelError(f"{chosen.bundle} holds no model files", allowed="a bundle")
-    results = [check_golden(chosen.bundle / "golden", path) for path in files]
+    results = selftest(chosen.bundle)
     if chosen.json:
-        answer = [
-            {
-                "file": result.file,
-                "cases": result.cases,
-                "exact_tensors": result.exact_tensors,
-                "failures": list(result.failures),
-            }
-            for result in results
-        ]
+        answer = [result.to_dict() for result in results]
         _say(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
         for result in results:
-            verdict = "; ".join(result.failures) or "as recorded"
-            _say(f"{result.file}: {result.cases} cases: {verdict}")
+            _say(f"{result.file}: {result.verdict}")
     return int(any(result.failures for result in results))
 
 

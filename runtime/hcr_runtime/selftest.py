@@ -31,6 +31,7 @@ def selftest(bundle: Path) -> tuple[GoldenResult, ...]:
     Raises:
         ModelError: `bundle` is none, or holds no model file.
         SpecError: A model file has no valid description inside.
+        EngineError: No engine here runs any of the models.
     """
     entries = _entries(bundle)
     models = [entry for entry in entries if entry["role"] == "artifact"]
@@ -38,10 +39,13 @@ def selftest(bundle: Path) -> tuple[GoldenResult, ...]:
         raise ModelError(f"{bundle} holds no model files", allowed="a bundle")
     others = [entry for entry in entries if entry["role"] not in ("artifact", *_REWRITTEN)]
     checked = [_check_file(bundle, entry) for entry in others]
-    return (
-        *(_check_model(bundle, entry) for entry in models),
-        *(result for result in checked if result.failures),
-    )
+    results = [_check_model(bundle, entry) for entry in models]
+    if all(result.skipped for result in results):
+        raise EngineError(
+            f"no model of {bundle} can be run here",
+            hint="; ".join(f"{result.file}: {result.skipped}" for result in results),
+        )
+    return (*results, *(result for result in checked if result.failures))
 
 
 def _check_file(bundle: Path, entry: dict[str, Any]) -> GoldenResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -83,7 +84,7 @@ def test_refused_answers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["classify", "a.png", "--model", "arabic-leters"], "did you mean arabic-letters"),
         (["classify", "a.png", "--engine", "opencv"], "use the engine onnxruntime"),
         (["info", "absent.onnx"], "there is no model file absent.onnx"),
-        (["selftest", "absent"], "absent holds no model files"),
+        (["selftest", "absent"], "absent is no bundle"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -141,8 +142,12 @@ def test_selftest_tells_a_right_device_from_a_wrong_one(
     model.write_bytes(tiny_onnx().read_bytes())
     images = [letter(name).read_bytes() for name in ("beh", "lam", "waw")]
     write_golden(model.parent / "golden", two, images, {"two.onnx": model})
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    entry = {"file": "two.onnx", "role": "artifact", "sha256": sha256}
+    manifest = model.parent / "manifest.json"
+    manifest.write_text(json.dumps({"files": [entry]}))
     assert main(["selftest", str(model.parent)]) == 0
-    assert "two.onnx: 3 cases: as recorded" in capsys.readouterr().out
+    assert "two.onnx: 3 cases, 3 exact tensors: as recorded" in capsys.readouterr().out
     vectors = model.parent / "golden" / "vectors.json"
     data = json.loads(vectors.read_text())
     data["cases"][1]["outputs"]["two.onnx"] = (
@@ -152,3 +157,7 @@ def test_selftest_tells_a_right_device_from_a_wrong_one(
     assert main(["selftest", str(model.parent), "--json"]) == 1
     (answer,) = json.loads(capsys.readouterr().out)
     assert answer["failures"] == ["images/001.png: the model answers otherwise"]
+    (model.parent / "two.c").write_bytes(model.read_bytes())
+    manifest.write_text(json.dumps({"files": [entry | {"file": "two.c"}]}))
+    assert main(["selftest", str(model.parent)]) == 2
+    assert "can be run here; two.c: no engine" in capsys.readouterr().err

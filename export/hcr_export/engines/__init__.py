@@ -24,7 +24,8 @@ from hcr_runtime.errors import nearest
 
 ARM64_ROOT = "HCR_EDGE_ARM64_ROOT"
 _HERE = Path(__file__).parent
-_WORKER = ("-m", "hcr_export.engines.worker")
+# Not from the folder of whoever called: a keras.py there is not Keras.
+_WORKER = ("-P", "-m", "hcr_export.engines.worker")
 _HERE_COMMAND = (sys.executable, *_WORKER)
 
 
