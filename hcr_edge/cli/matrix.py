@@ -19,6 +19,7 @@ from hcr_edge.cli.parity import (
     limits,
     report_skipped,
 )
+from hcr_runtime import ModelError
 
 if TYPE_CHECKING:
     from hcr_export.matrix import EngineMatrix
@@ -84,6 +85,12 @@ def matrix(
             threads=threads,
             progress=status.update,
         )
+    ran = {cell.engine for cell in measured.cells if cell.answer and cell.kind != "keras"}
+    if not ran:
+        words = sorted({f"{cell.engine}: {cell.words}" for cell in measured.cells if cell.words})
+        raise ModelError(
+            f"no engine ran a file of {bundle}", hint="; ".join(words[:4]) or "name other files"
+        )
     document = measured.to_dict()
     reports = {
         "matrix.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
@@ -102,7 +109,10 @@ def matrix(
     for cell in measured.cells:
         if cell.answer is not None and cell.answer.failures:
             fail(f"{cell.file} on {cell.engine}: {', '.join(cell.answer.failures)}")
-    if not measured.passed:
+    idle = [name for name in engine or [] if name not in ran]
+    for name in idle:
+        fail(f"{name} ran nothing")
+    if idle or not measured.passed:
         raise typer.Exit(1)
 
 
