@@ -58,7 +58,7 @@ class Classifier:
         *,
         engine: str | None = None,
         threads: int = 1,
-        sha256: str = "",
+        sha256: str | None = None,
         public_key: str | os.PathLike[str] | bytes | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> Classifier:
@@ -84,12 +84,13 @@ class Classifier:
         'onnxruntime'
         """
         check_engine(engine)
-        path, checksums = find_model(model), [sha256]
+        path = find_model(model)
+        checksums = [] if sha256 is None else [sha256]
         if path.is_dir():
             path, recorded = bundle_file(path, engine or "onnxruntime")
             checksums.append(recorded)
         data = read_model(path)
-        for checksum in filter(None, checksums):
+        for checksum in checksums:
             check_sha256(data, checksum, path.name)
         if public_key is not None:
             check_signature(data, path, public_key)

@@ -82,13 +82,16 @@ def read_pixels(
     Arguments and errors as of `to_gray`.
     """
     if isinstance(image, np.ndarray):
-        if image.ndim == 2 and image.dtype == np.uint8 and 0 < image.size <= limits.max_pixels:
+        if image.ndim == 2 and image.dtype == np.uint8 and image.size:
             return np.ascontiguousarray(image)  # what most callers have, without delay
-        return _from_array(image, "the array", color, limits)
+        return _from_array(image, "the array", color)
     if isinstance(image, bytes | bytearray | memoryview):
-        return _decode(bytes(image), "the image", limits)
+        try:
+            return _decode(bytes(image), "the image", limits)
+        except ValueError as error:  # a memoryview that was released
+            raise ImageError(f"the bytes cannot be read ({error})") from error
     if isinstance(image, str | os.PathLike):
-        path = Path(image)
+        path = Path(os.fsdecode(image))
         try:
             with path.open("rb") as file:
                 data = file.read(limits.max_bytes + 1)
@@ -107,14 +110,20 @@ def read_pixels(
 
 def _read_file(file: BinaryIO, limits: Limits) -> bytes:
     try:
-        data = file.read(limits.max_bytes + 1)
+        parts = [file.read(limits.max_bytes + 1)]
+        # A pipe or a raw file may give less than it was asked for.
+        while isinstance(parts[-1], bytes) and parts[-1]:
+            left = limits.max_bytes + 1 - sum(len(part) for part in parts)
+            if left <= 0:
+                break
+            parts.append(file.read(left))
     except Exception as error:  # whatever a foreign object raises
         raise ImageError(f"the file cannot be read ({type(error).__name__}: {error})") from error
-    if not isinstance(data, bytes):
+    if not all(isinstance(part, bytes) for part in parts):
         raise ImageError(
-            f"the file gives {type(data).__name__}, not bytes", hint="open it with mode 'rb'"
+            f"the file gives {type(parts[-1]).__name__}, not bytes", hint="open it with mode 'rb'"
         )
-    return data
+    return b"".join(parts)
 
 
 def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
@@ -143,7 +152,7 @@ def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
         raise ImageError(f"{name} cannot be decoded ({error.err})") from error
     if array is None:
         raise ImageError(f"{name} is no image, or cut short", allowed=FORMATS)
-    return upright(_from_array(array, name, "bgr", limits), header.orientation)
+    return upright(_from_array(array, name, "bgr"), header.orientation)
 
 
 def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
@@ -170,7 +179,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _from_array(array: NDArray[Any], name: str, color: ColorOrder, limits: Limits) -> Pixels:
+def _from_array(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
     channels = array.shape[2] if array.ndim == 3 else 1
     kind, size = array.dtype.kind, array.dtype.itemsize
     known = kind in "bf" or (kind == "u" and size <= 2)
@@ -179,7 +188,10 @@ def _from_array(array: NDArray[Any], name: str, color: ColorOrder, limits: Limit
             f"{name} is {array.dtype} of shape {tuple(array.shape)}",
             allowed=f"{_TYPES}, of shape {_SHAPES}",
         )
-    _check_size(array.shape[1], array.shape[0], name, limits)
+    if not array.size:
+        raise ImageError(
+            f"{name} has {array.shape[0]} x {array.shape[1]} pixels", allowed="1 or more"
+        )
     if color not in ("bgr", "rgb"):
         raise ImageError(f"color is {color!r}", allowed="bgr, rgb")
     if array.dtype != np.uint8:
@@ -207,13 +219,16 @@ def _from_pillow(image: Any, limits: Limits) -> Pixels:
     _check_size(image.width, image.height, "the image", limits)
     try:
         image.load()  # Pillow turns some formats itself, now, and then says so
-        orientation = image.getexif().get(ORIENTATION, 1)
+        found = image.getexif().get(ORIENTATION, 1)
+        orientation = found if isinstance(found, int) else 1  # a hostile file may hold a text
         mode = str(image.mode)
         if mode.startswith("I"):  # what 16-bit files are opened as
             array = np.asarray(image).astype(np.int64)
             if array.size and not 0 <= array.min() <= array.max() <= 0xFFFF:
                 raise ImageError(f"the image of mode {mode} is no 16-bit image")
-            array = array.astype(np.uint16)
+            # Pillow's own conversions to this mode keep 0-255.
+            wide = mode != "I" or array.max(initial=0) > 0xFF
+            array = array.astype(np.uint16 if wide else np.uint8)
         elif mode in ("1", "L", "F"):
             array = np.asarray(image)
         else:
@@ -225,7 +240,7 @@ def _from_pillow(image: Any, limits: Limits) -> Pixels:
         raise ImageError(
             f"the Pillow image cannot be decoded ({type(error).__name__}: {error})"
         ) from error
-    return upright(_from_array(array, "the image", "rgb", limits), orientation)
+    return upright(_from_array(array, "the image", "rgb"), orientation)
 
 
 def _over_white(pixels: Pixels, alpha: Pixels) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hcr_runtime.errors import EngineError, ModelError
 SIGNATURE_SUFFIX = ".sig"
 MANIFEST = "manifest.json"
 # Of the artifacts in a bundle, the first of its engine that is there.
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PREFERRED = {
     "onnxruntime": ("int8.onnx", "float32.onnx", "int8.ort", "float32.ort", "float16.onnx"),
     "litert": ("int8.tflite", "float32.tflite"),
@@ -23,6 +25,8 @@ def check_sha256(data: bytes, expected: str, name: str) -> None:
     """Raise `ModelError` unless `data` has the SHA-256 `expected` (hexadecimal, either case)."""
     import hashlib  # loads OpenSSL, which nobody needs who asks for no checksum
 
+    if not isinstance(expected, str) or not _SHA256.fullmatch(expected.strip()):
+        raise ModelError(f"the SHA-256 is given as {expected!r}", allowed="64 hexadecimal digits")
     found = hashlib.sha256(data).hexdigest()
     if found != expected.strip().lower():
         raise ModelError(

@@ -14,7 +14,8 @@ class Limits:
     Decoding cannot be interrupted, so its time is bounded by what decides it: pixels times passes.
 
     Attributes:
-        max_pixels: Width times height of an image, by its file's header. Files beyond 64 million
+        max_pixels: Width times height of an image, by its file's header; arrays are in memory
+            already, and are not limited. Files beyond 64 million
             also need the environment variable ``OPENCV_IO_MAX_IMAGE_PIXELS``, set before the
             first import of OpenCV.
         max_bytes: Size of an image file.

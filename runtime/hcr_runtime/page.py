@@ -83,7 +83,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
         wide = glyph.box.width > widest and not prediction.accepted
         touching = glyph.touching or wide
         if touching:
-            prediction = replace(prediction, accepted=False, reason="touching")
+            prediction = replace(prediction, accepted=False, reason="touching", between=())
         read.append(ReadGlyph(glyph.box, glyph.line, glyph.order, touching, prediction))
     return tuple(read)
 

@@ -209,13 +209,18 @@ def allowed_labels(
     if allow is None and deny is None:
         return None
     texts = spec.texts
+    try:
+        # Once: they may be generators.
+        allow, deny = None if allow is None else tuple(allow), tuple(deny or ())
+    except TypeError as error:
+        raise HcrError(f"allow or deny is no list ({error})", allowed="lists of labels") from error
     for name, listed in (("allow", allow), ("deny", deny)):
         if unknown := [text for text in listed or () if text not in texts]:
             raise HcrError(
                 f"{name} holds {unknown[0]!r}, which is no label of {spec.name}",
                 allowed=" ".join(texts),
             )
-    wanted = [(allow is None or text in allow) and text not in (deny or ()) for text in texts]
+    wanted = [(allow is None or text in allow) and text not in deny for text in texts]
     if not any(wanted):
         raise HcrError("allow and deny leave no label", allowed="one label or more")
     return None if all(wanted) else np.array(wanted, bool)

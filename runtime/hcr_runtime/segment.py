@@ -14,6 +14,7 @@ from hcr_runtime.components import (
     group_in_boxes,
     group_on_paper,
 )
+from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
@@ -83,6 +84,7 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
 
     Raises:
         ImageError: `page` is no image.
+        HcrError: `direction` is another.
 
     >>> paper = np.full((240, 320), 255, np.uint8)
     >>> paper[100:160, 150:156] = paper[100:160, 220:226] = 0
@@ -91,6 +93,8 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     0 Box(left=220, top=100, width=6, height=60)
     1 Box(left=150, top=100, width=6, height=60)
     """
+    if direction not in ("ltr", "rtl"):
+        raise HcrError(f"direction is {direction!r}", allowed="ltr, rtl")
     gray, block = _shrink(to_gray(page))
     if min(gray.shape) < LEAST_SIDE:
         return ()

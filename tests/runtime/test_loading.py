@@ -11,7 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -244,9 +246,16 @@ def test_forked_process_answers_or_says_why_not(threads: int, tiles: list[Image]
 
 def test_limits_of_a_classifier(tiles: list[Image]) -> None:
     strict = Classifier.load("arabic-letters", limits=Limits(max_pixels=100))
-    for call in (strict.classify, lambda image: strict.classify_batch([image])):
+    file = cv2.imencode(".png", tiles[0])[1].tobytes()
+    for call in (strict.classify, lambda image: strict.classify_batch([image]), strict.read):
         with pytest.raises(ImageError, match="allowed: 1 to 100 pixels"):
-            call(tiles[0])
+            call(file)
+
+
+@pytest.mark.parametrize("given", ["", "abc", 5])
+def test_a_checksum_that_is_none_pins_nothing_silently(given: Any) -> None:
+    with pytest.raises(ModelError, match="64 hexadecimal digits"):
+        Classifier.load("arabic-letters", sha256=given)
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
