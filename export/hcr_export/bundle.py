@@ -36,14 +36,19 @@ from hcr_export.model_card import model_card
 from hcr_export.parity import SHEET, LabelledImages, ParityReport, measure
 from hcr_export.plan import Plan, Planned
 from hcr_export.plan import plan as make_plan
+from hcr_export.quantization import QuantizationError
 from hcr_export.whole_folder import whole_folder
-from hcr_runtime import HcrError, ModelSpec, __version__, preprocess
+from hcr_runtime import ModelSpec, __version__, preprocess
 from hcr_runtime.engines import SUFFIXES
 from hcr_runtime.golden import write_golden
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+
+
+class ArtifactError(BundleError):
+    """An artifact that a network cannot become, because its engine lacks an operator, say."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ def export_bundle(
 
     Raises:
         BundleError: `out` exists, or cannot be written.
+        ArtifactError: The network cannot become an artifact that not only a target asked for.
     """
     calibration, images = _disjoint(calibration, images)
     with whole_folder(out, overwrite) as folder:
@@ -99,14 +105,8 @@ def export_bundle(
         keras_file = folder / f"{name}.keras"
         shutil.copyfile(source.path, keras_file)
         tensors = np.stack([preprocess(image, source.spec) for image in calibration.images])
-        plan = plan or make_plan()
         job = Conversion(source, tensors)
-        facts: dict[str, Facts] = {}
-        for item in plan.artifacts:
-            progress(f"converting to {item.kind.name}")
-            spec = _artifact_spec(source, item, calibration)
-            path = folder / item.kind.file_name(name)
-            facts[path.name] = _convert(job, item, spec, path)
+        plan, facts = _convert_all(job, plan or make_plan(), calibration, folder, progress)
         measurable = _measurable(folder, name, plan.kinds, limits)
         report = measure(source, measurable, images, lambda what: progress(f"measuring {what}"))
         progress("writing the golden vectors")
@@ -217,13 +217,44 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__
 
 
+def _convert_all(
+    job: Conversion, plan: Plan, calibration: CalibrationImages, folder: Path, progress: Progress
+) -> tuple[Plan, dict[str, Facts]]:
+    """Write every artifact; return the plan as far as it was possible, and facts by file name."""
+    name = job.source.spec.name
+    facts: dict[str, Facts] = {}
+    for item in plan.artifacts:
+        progress(f"converting to {item.kind.name}")
+        path = folder / item.kind.file_name(name)
+        try:
+            facts[path.name] = _convert(
+                job, item, _artifact_spec(job.source, item, calibration), path
+            )
+        except ArtifactError as error:
+            plan = plan.without(item.kind, error.message)
+            if not plan.artifacts or not plan.may_lack(item.kind):
+                raise
+            log.warning("left out: %s", error.message)
+            for part in (path.name, *item.kind.part_names(name)):
+                (folder / part).unlink(missing_ok=True)
+    return plan, facts
+
+
 def _convert(job: Conversion, planned: Planned, spec: ModelSpec, path: Path) -> Facts:
+    fails = f"{planned.kind.name} cannot be made"
     try:
         return conversion.write(job, planned, spec, path)
-    except HcrError:
-        raise
+    except QuantizationError as error:  # the recipe's fault, not the network's
+        raise BundleError(
+            f"{fails}: {error.message}", allowed=error.allowed, hint=error.hint
+        ) from error
+    except OSError as error:
+        raise BundleError(f"{fails}: {_first_line(error)}") from error
     except Exception as error:  # converters raise whatever their native code does
-        raise BundleError(f"{planned.kind.name} cannot be made: {_first_line(error)}") from error
+        raise ArtifactError(
+            f"{fails}: {_first_line(error)}",
+            hint="name those that you want with --artifact, without this one",
+        ) from error
 
 
 def _artifact_spec(

@@ -98,6 +98,7 @@ def write_manifest(folder: Path, spec: ModelSpec, plan: Plan, facts: dict[str, F
         "model": spec.name,
         "hcr_edge": __version__,
         "targets": list(plan.targets),
+        "left_out": dict(plan.left_out),
         "files": files,
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

@@ -206,6 +206,15 @@ def _c_string(text: str) -> str:
     )
 
 
+def _c_float(value: float) -> str:
+    """Shortest literal of a float32; C wants a point or an exponent before the ``f``.
+
+    >>> _c_float(1.0), _c_float(1 / 255), _c_float(1e-9)
+    ('1.0f', '0.003921569f', '1e-09f')
+    """
+    return f"{np.float32(value)!s}f"
+
+
 def _header(name: str, model: bytes, spec: ModelSpec, graph: Graph, arena: Arena) -> str:
     given, gives = _edges(model)
     shape, macro = spec.input, name.upper()
@@ -216,13 +225,13 @@ def _header(name: str, model: bytes, spec: ModelSpec, graph: Graph, arena: Arena
         "HEIGHT": str(shape.height),
         "WIDTH": str(shape.width),
         "CHANNELS": str(shape.channels),
-        "INPUT_SCALE": f"{given.scale:.9g}f",
+        "INPUT_SCALE": _c_float(given.scale),
         "INPUT_ZERO_POINT": f"({given.zero_point})",
-        "OUTPUT_SCALE": f"{gives.scale:.9g}f",
+        "OUTPUT_SCALE": _c_float(gives.scale),
         "OUTPUT_ZERO_POINT": f"({gives.zero_point})",
         "OUTPUT_IS_LOGITS": str(int(spec.output == "logits")),
-        "TEMPERATURE": f"{float(spec.temperature)!r}f",
-        "MIN_CONFIDENCE": f"{float(spec.rejection.min_confidence)!r}f",
+        "TEMPERATURE": _c_float(spec.temperature),
+        "MIN_CONFIDENCE": _c_float(spec.rejection.min_confidence),
     }
     arena_text = textwrap.wrap(f"Bytes of the interpreter's arena, {arena.how}.", 92)
     return "\n".join(

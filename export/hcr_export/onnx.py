@@ -24,8 +24,9 @@ from hcr_runtime.carrier import SPEC_KEY
 # The oldest that can hold a scale for each channel; the newest that tf2onnx writes without
 # complaint, for networks that the first cannot express.
 OPSETS = (13, 17)
-# The first onnxruntime 1.x that runs an opset, and operators that came later than theirs: tried
-# with the versions that docs/targets.md names.
+# The first onnxruntime 1.x that runs an opset, and operators that came later than theirs. Opset 13
+# was tried with the versions that docs/targets.md names; opset 17 is from onnxruntime's own table
+# of versions (docs/reference/compatibility), not tried.
 _FIRST_MINOR = {13: 6, 17: 12}
 _FIRST_MINOR_WITH = {"DequantizeLinear": 7, "DynamicQuantizeLinear": 8}
 INPUT = "image"

@@ -11,8 +11,6 @@ from hcr_export.quantization import QuantizationRecipe
 from hcr_export.targets import TARGETS
 from hcr_runtime.spec import InputSpec
 
-MAX_BATCH = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Border:
@@ -98,6 +96,8 @@ class Plan:
         remarks: How that was found: comments before it.
         targets: The devices it was asked for.
         reasons: Why, by the name of each artifact that a target asked for.
+        named: Artifacts that were asked for by name: an export without them is none.
+        left_out: Why not, by the name of each artifact that this network cannot become.
     """
 
     artifacts: tuple[Planned, ...]
@@ -105,11 +105,25 @@ class Plan:
     remarks: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What is made, in short."""
         return tuple(item.kind for item in self.artifacts)
+
+    def may_lack(self, kind: Kind) -> bool:
+        """Whether a target alone asked for an artifact."""
+        return kind.name in self.reasons and kind.name not in self.named
+
+    def without(self, kind: Kind, why: str) -> Plan:
+        """Return the plan without an artifact."""
+        return replace(
+            self,
+            artifacts=tuple(item for item in self.artifacts if item.kind != kind),
+            left_out={**self.left_out, kind.name: why},
+        )
 
 
 def plan(
@@ -119,6 +133,7 @@ def plan(
     *,
     remarks: Iterable[str] = (),
     targets: Iterable[str] = (),
+    named: Iterable[str] = (),
 ) -> Plan:
     """Decide how each artifact is made.
 
@@ -152,4 +167,5 @@ def plan(
         tuple(remarks),
         targets,
         {name: why for name, why in reasons.items() if why},
+        frozenset(named),
     )

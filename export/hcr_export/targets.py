@@ -28,7 +28,7 @@ TARGETS = {
     "raspberry-pi": Target(
         "Raspberry Pi 3 to 5 and similar arm64 boards, with Linux",
         {
-            "int8.onnx": "runs on the runtime's own onnxruntime, with the bits of x86-64",
+            "int8.onnx": "runs on the runtime's own onnxruntime, with the answers it has on x86-64",
             "int8.tflite": "where LiteRT is installed already",
             "float32.onnx": "what int8 is compared with, should a reading be doubted",
         },
@@ -59,8 +59,8 @@ TARGETS = {
     "desktop": Target(
         "x86-64 machines with Linux, Windows or macOS",
         {
-            "int8.onnx": "the fastest where the processor has VNNI",
-            "float32.onnx": "exact, and faster than int8 where the processor has no VNNI",
+            "int8.onnx": "a quarter of the size; meant for processors with VNNI",
+            "float32.onnx": "exact, and about as fast where the processor has no VNNI",
             "float32.xml": "where OpenVINO is used already",
         },
     ),

@@ -179,7 +179,7 @@ def export(
                 status.update,
             )
         else:
-            order = plan(kinds, border, recipe, targets=target or [])
+            order = plan(kinds, border, recipe, targets=target or [], named=artifact or [])
         report = export_bundle(
             source,
             out,
@@ -192,7 +192,7 @@ def export(
             progress=status.update,
         )
     if not as_json:
-        say_choice(order)
+        say_choice(order, [item.kind for item in report.artifacts])
     finish_parity(report, out, as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -137,10 +137,10 @@ def find_smallest(
     return plan([found.kind], border, recipe, remarks=remarks)
 
 
-def say_choice(plan: Plan) -> None:
-    """Say why each artifact was chosen, or what was tried."""
-    for kind in plan.kinds:
-        if why := plan.reasons.get(kind.name):
-            say(f"{kind.name}: {why}")
+def say_choice(plan: Plan, made: Iterable[str]) -> None:
+    """Say why each artifact that was made was chosen, or what was tried."""
+    for name in made:
+        if why := plan.reasons.get(name):
+            say(f"{name}: {why}")
     for line in plan.remarks:
         say(line)

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from hcr_export import onnx as onnx_format
-from hcr_export.artifacts import choose
-from hcr_export.bundle import export_bundle
-from hcr_export.keras_file import KerasFile
+from hcr_export._keras import keras
+from hcr_export.artifacts import Limits, choose
+from hcr_export.bundle import ArtifactError, export_bundle
+from hcr_export.keras_file import KerasFile, load_keras, save_keras
 from hcr_export.manifest import BundleError, read_manifest
 from hcr_export.parity import ParityReport
-from hcr_export.plan import Border, plan
+from hcr_export.plan import Border, Plan, plan
 from hcr_export.whole_folder import whole_folder
-from hcr_runtime import ImageError, SpecError
+from hcr_runtime import ImageError, ModelSpec, SpecError
 
 Export = Callable[..., ParityReport]
 Tree = Callable[[Path], dict[str, str]]
@@ -102,8 +103,47 @@ def test_a_converter_that_fails_is_named(
         raise ValueError("operator Foo\nand fifty lines more")
 
     monkeypatch.setattr("hcr_export.onnx.convert", convert)
-    with pytest.raises(BundleError, match=r"^float32\.onnx cannot be made: operator Foo$"):
+    with pytest.raises(BundleError, match=r"^float32\.onnx cannot be made: operator Foo; name"):
         export(tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def gelu(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> KerasFile:
+    """A network with an operator that TensorFlow Lite Micro lacks."""
+    pytest.importorskip("tflite_micro")
+    layers = keras.layers
+    flat = [layers.Conv2D(4, 5, strides=4, activation="gelu"), layers.Flatten()]
+    model = keras.Sequential([keras.Input((32, 32, 1)), *flat, layers.Dense(len(spec.labels))])
+    path = tmp_path_factory.mktemp("gelu") / "tiny.keras"
+    save_keras(model, spec, path)
+    return load_keras(path)
+
+
+def test_what_a_target_alone_asks_for_may_be_left_out(
+    export: Export, gelu: KerasFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = plan(choose(["int8.tflite", "int8.c"]), targets=["microcontroller"])
+    report = export(tmp_path / "bundle", source=gelu, plan=asked, limits=Limits(100, 0))
+    assert [item.kind for item in report.artifacts] == ["int8.tflite"]
+    assert "left out: int8.c cannot be made: TensorFlow Lite Micro cannot run" in caplog.text
+    manifest = read_manifest(tmp_path / "bundle")
+    assert manifest["left_out"].keys() == {"int8.c"}
+    assert {path.suffix for path in (tmp_path / "bundle").glob("tiny-*")} == {".tflite"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        plan(choose(["int8.tflite", "int8.c"]), targets=["microcontroller"], named=["int8.c"]),
+        plan(choose(["int8.c"]), targets=["microcontroller"]),  # nothing else would be left
+    ],
+)
+def test_what_was_named_is_not_left_out(
+    asked: Plan, export: Export, gelu: KerasFile, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match=r"^int8\.c cannot be made: .*--artifact"):
+        export(tmp_path / "bundle", source=gelu, plan=asked)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,11 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from hcr_export import conversion
 from hcr_export.artifacts import KINDS, choose
 from hcr_export.conversion import Conversion, open_artifact
+from hcr_export.keras_file import KerasFile
 from hcr_export.onnx_quantization import layers
 from hcr_export.plan import Border, plan
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
@@ -143,6 +144,21 @@ def test_excluded_layers_stay_in_float32(job: Conversion, tmp_path: Path) -> Non
         if item.data_type == TensorProto.FLOAT and len(item.dims) == 4
     ]
     assert kept == [[16, 8, 3, 3]]
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_every_image_calibrates_whatever_the_batch(
+    batch: int, source: KerasFile, tensors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """The one that is not blank is the last of three: the last batch is not full, or the only."""
+    job = Conversion(source, tensors[:3] * np.float32([0, 0, 1])[:, None, None, None])
+
+    def scales(border: Border) -> list[float]:
+        model = onnx.load(_write(job, tmp_path, "int8.onnx", border))
+        values = [numpy_helper.to_array(item) for item in model.graph.initializer]
+        return sorted(float(v) for v in values if v.dtype == np.float32 and v.ndim == 0)
+
+    assert scales(Border(batch=batch)) == scales(Border()) != []
 
 
 def test_layer_that_is_not_there_is_named(job: Conversion, tmp_path: Path) -> None:

@@ -193,6 +193,23 @@ def test_operator_that_the_interpreter_does_not_know() -> None:
         micro.measure_arena(converter.convert())
 
 
+def test_whole_scales_are_literals_too(
+    flatbuffer: bytes, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a network that takes pixels of 0 to 255: C does not know ``1f``."""
+    edge = micro._Edge(np.dtype(np.int8), 1.0, -128)
+    monkeypatch.setattr(micro, "_edges", lambda _: (edge, edge))
+    micro.write(flatbuffer, spec, tmp_path / "whole.c", tmp_path / "whole.h")
+    program = tmp_path / "main.c"
+    program.write_text(
+        '#include "whole.h"\nint main(void) { return WHOLE_INPUT_SCALE != WHOLE_OUTPUT_SCALE; }\n',
+        encoding="utf-8",
+    )
+    command = [_compiler("gcc"), "-std=c99", *WARNINGS, str(program), "-o", str(tmp_path / "main")]
+    subprocess.run(command, check=True)
+    subprocess.run([tmp_path / "main"], check=True)
+
+
 @pytest.mark.parametrize(
     "label",
     ['"', "\\", "*/", "??/", "ﷺ", "1", "a b", "%s"],
