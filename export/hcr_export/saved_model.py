@@ -65,7 +65,14 @@ class SavedGraph(keras.layers.Layer):
     def call(self, image: Any) -> Any:
         """Run the graph."""
         (name,) = self._function.structured_input_signature[1]
-        (output,) = self._function(**{name: image}).values()
+        captured = self._function.captured_inputs
+        # As tensors they would be captured from outside the graph that is converted.
+        constants = [_constant(tensor) for tensor in captured]
+        self._function.set_external_captures(constants)
+        try:
+            (output,) = self._function(**{name: image}).values()
+        finally:
+            self._function.set_external_captures(captured)
         return output
 
     def compute_output_spec(self, image: Any, **_: Any) -> Any:
@@ -88,6 +95,13 @@ class SavedGraph(keras.layers.Layer):
         """Read the SavedModel's files."""
         _check_graph(Path(folder))
         self.read(Path(folder))
+
+
+def _constant(captured: Any) -> Any:
+    """A captured tensor as a constant of the graph being built; a variable as it is."""
+    from hcr_export._tensorflow import tf
+
+    return captured if captured.dtype == tf.resource else tf.constant(captured.numpy())
 
 
 def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:

@@ -8,12 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from hcr_export._keras import keras
 from hcr_export.foreign import ModelFacts, adopt, has_spec, parse_normalize
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_export.model_files import model_sha256
+from hcr_export.onnx import INPUT, convert
 from hcr_runtime import HcrError, Label, ModelError, SpecError, preprocess
 
 layers = keras.layers
@@ -72,6 +74,21 @@ def test_a_folder_may_go_once_it_was_read(tmp_path: Path) -> None:
         file.rmdir() if file.is_dir() else file.unlink()
     again = load_keras(adopted.source.path)
     np.testing.assert_allclose(again.scores(TENSORS), np.asarray(model(TENSORS)), atol=1e-6)
+
+
+def test_a_graph_that_normalises_becomes_onnx(tmp_path: Path) -> None:
+    start = (
+        layers.Resizing(8, 8),
+        layers.Normalization(mean=[90.0, 120, 150], variance=[900.0] * 3),
+    )
+    end = (layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax"))
+    model = network(*start, *end, shape=(12, 12, 3))
+    folder = saved(model, tmp_path / "folder")
+    source = adopt(folder, facts(normalize="0-255"), tmp_path).source
+    images = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(convert(source).SerializeToString())
+    (answers,) = session.run(None, {INPUT: images})
+    np.testing.assert_allclose(answers, np.asarray(model(images)), atol=1e-5)
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
