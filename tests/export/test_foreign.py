@@ -152,7 +152,7 @@ def _any_size() -> Any:
     [
         (_vector, (-1, 144), {}),  # the first network of many a tutorial
         (_matrix, (-1, 12, 12), {}),  # the second
-        (_bytes, (-1, 12, 12, 1), {}),
+        (_bytes, (-1, 12, 12, 1), {"normalize": "0-255"}),
         (_any_size, (-1, 12, 12, 1), {"input_size": (12, 12)}),
     ],
 )
@@ -214,6 +214,23 @@ def test_scaling_inside_is_seen(layer: Any, filled: float, tmp_path: Path) -> No
     ramp = np.arange(144, dtype=np.uint8).reshape(12, 12)
     tensor = preprocess(ramp, source.spec)
     np.testing.assert_allclose(tensor[:, :, 0], ramp * (filled / 255), rtol=1e-6)
+
+
+def test_a_graph_split_over_files_is_not_read(tmp_path: Path) -> None:
+    """TensorFlow would read the other file, which was not looked at."""
+    folder = saved(usual(), tmp_path / "folder")
+    (folder / "saved_model.cpb").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"holds a saved_model\.cpb"):
+        adopt(folder, facts(), tmp_path)
+
+
+def test_pixels_are_not_scaled_twice(tmp_path: Path) -> None:
+    path = saved(_bytes(), tmp_path / "model.keras")
+    with pytest.raises(SpecError) as caught:
+        adopt(path, facts(normalize="0-1"), tmp_path)
+    for part in ("scales pixels itself", "allowed: 0-255", "leave --normalize out"):
+        assert part in str(caught.value)
+    assert adopt(path, facts(normalize="0-255"), tmp_path).source.spec.preprocess.std == 1 / 255
 
 
 def test_all_that_is_missing_is_asked_for_at_once(tmp_path: Path) -> None:
@@ -291,6 +308,24 @@ def _reading_graph(path: Path) -> Path:
     return folder
 
 
+def _printing_graph(path: Path) -> Path:
+    """It writes a file each time that it answers."""
+    import tensorflow as tf
+
+    dense = tf.Variable(np.ones((144, 3), np.float32))
+    module = tf.Module()
+    module.dense = dense
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 12, 12, 1), tf.float32)])
+    def serve(image: Any) -> Any:
+        tf.print("read", output_stream=f"file://{path.parent / 'printed.txt'}")
+        return {"out": tf.nn.softmax(tf.reshape(image, (-1, 144)) @ dense)}
+
+    module.serve = serve
+    tf.saved_model.save(module, path, {"serving_default": serve})
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "name", "says"),
     [
@@ -308,7 +343,8 @@ def _reading_graph(path: Path) -> Path:
         (_nested_lambda, "m.h5", "holds a Lambda layer"),
         (_text, "m.h5", "no HDF5 file"),
         (_text, "m.keras", "no Keras model"),
-        (_reading_graph, "m", "reads or writes files, or calls Python (ReadFile)"),
+        (_reading_graph, "m", "not known only to compute (ReadFile, StringLength)"),
+        (_printing_graph, "m", "not known only to compute (PrintV2, StringFormat)"),
     ],
 )
 def test_what_is_no_classifier_of_images(
@@ -321,14 +357,19 @@ def test_what_is_no_classifier_of_images(
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(folder.iterdir()) == []
+    assert not (tmp_path / "printed.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
-def test_code_runs_when_it_is_allowed(name: str, tmp_path: Path) -> None:
-    path = _lambda(tmp_path / name)
+@pytest.mark.parametrize(
+    ("make", "name"), [(_lambda, "m.keras"), (_lambda, "m.h5"), (_printing_graph, "m")]
+)
+def test_code_runs_when_it_is_allowed(
+    make: Callable[[Path], Path], name: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path / name)
     source = adopt(path, facts(name="own"), tmp_path, allow_unsafe=True).source
     assert isinstance(source, KerasFile)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"Lambda|objects could not be loaded"):
         load_keras(source.path)
     assert load_keras(source.path, allow_unsafe=True).spec == source.spec
 
