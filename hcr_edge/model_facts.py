@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,17 @@ def _labels(items: list[Any], where: str) -> tuple[Label, ...]:
         if isinstance(item, bool) or not isinstance(item, str | int) or str(item) == "":
             raise RecipeError(f"{where}: label {number} is {item!r}", allowed="a text, in quotes")
         code = _CODEPOINT.fullmatch(str(item))
+        if code and not _is_character(int(code[1], 16)):
+            raise RecipeError(
+                f"{where}: label {number} is {item}, which is no character",
+                allowed="U+0000 to U+10FFFF, without the surrogates U+D800 to U+DFFF",
+            )
         texts.append(chr(int(code[1], 16)) if code else str(item))
     return tuple(find_label(text) for text in texts)
+
+
+def _is_character(code: int) -> bool:
+    return code <= sys.maxunicode and not 0xD800 <= code <= 0xDFFF
 
 
 def _size(value: Any) -> tuple[int, int]:

@@ -142,9 +142,15 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
             f"{path.name} does not say all that is needed; missing: {', '.join(missing)}",
             hint="give them as options, or in a file with --spec",
         )
+    mean, std = parse_normalize(normalize)
+    if inside and (mean, std) != RANGES[inside]:
+        raise SpecError(
+            f"normalize is {normalize!r}, and {path.name} scales pixels itself",
+            allowed=f"{inside}, which it takes",
+            hint="leave --normalize out: pixels would be scaled twice",
+        )
     if facts.normalize is None:
         found.append(f"pixels in {inside}: the model scales them itself")
-    mean, std = parse_normalize(normalize)
     fit: Fit = facts.fit or "stretch"
     polarity: Polarity = facts.polarity or ("bright" if fit == "center" else "as-is")
     found += [

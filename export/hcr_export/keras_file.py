@@ -53,7 +53,8 @@ def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
 
     Args:
         path: The file.
-        allow_unsafe: Execute code that it carries (Lambda layers).
+        allow_unsafe: Execute code that it carries (Lambda layers, graphs that do more than
+            compute).
 
     Raises:
         ModelError: The file is missing, damaged, or needs code that is not there.
@@ -63,7 +64,7 @@ def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
         raise ModelError(f"there is no model file {path}")
     spec = read_zip_spec(path)
     try:
-        with quiet():
+        with quiet(), saved_model.trusting_graphs(allow_unsafe):
             model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)

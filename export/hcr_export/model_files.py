@@ -20,7 +20,7 @@ import h5py
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_legacy import modernise
-from hcr_export.saved_model import is_saved_model, load_saved_model
+from hcr_export.saved_model import is_saved_model, load_saved_model, trusting_graphs
 from hcr_runtime import HcrError, ModelError
 
 ACCEPTED = "a .keras or .h5 file, or a SavedModel folder"
@@ -69,7 +69,8 @@ def open_model_file(path: Path, allow_unsafe: bool = False) -> OpenedModel:
         if h5py.is_hdf5(path):
             return _open_h5(path, allow_unsafe)
         if zipfile.is_zipfile(path):
-            return _open_keras(path, allow_unsafe)
+            with trusting_graphs(allow_unsafe):
+                return _open_keras(path, allow_unsafe)
     except HcrError:
         raise
     except Exception as error:  # Keras raises whatever the file makes it meet

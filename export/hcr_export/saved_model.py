@@ -7,27 +7,37 @@ keeps the folder's files in the ``.keras`` file that it is saved in.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
+from hcr_export.graph_operations import GRAPH_FILE, check_graph
 from hcr_runtime import ModelError
 
-GRAPH_FILE = "saved_model.pb"
 ENDPOINT = "serving_default"
-# Operations that reach out of the graph: a classifier needs none of them.
-_REACHING_OUT = frozenset(
-    (
-        *("EagerPyFunc", "PyFunc", "PyFuncStateless"),
-        *("MatchingFiles", "ReadFile", "WholeFileReader", "WriteFile"),
-    )
-)
+_trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
 def is_saved_model(path: Path) -> bool:
     """Whether `path` is a SavedModel folder."""
     return (path / GRAPH_FILE).is_file()
+
+
+@contextmanager
+def trusting_graphs(trusted: bool) -> Iterator[None]:
+    """Load SavedModels in ``.keras`` files unchecked in here, if `trusted`.
+
+    Keras tells a layer that is loaded nothing of its safe mode.
+    """
+    token = _trusted.set(trusted)
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 @keras.saving.register_keras_serializable("hcr_edge")
@@ -65,7 +75,14 @@ class SavedGraph(keras.layers.Layer):
     def call(self, image: Any) -> Any:
         """Run the graph."""
         (name,) = self._function.structured_input_signature[1]
-        (output,) = self._function(**{name: image}).values()
+        captured = self._function.captured_inputs
+        # As tensors they would be captured from outside the graph that is converted.
+        constants = [_constant(tensor) for tensor in captured]
+        self._function.set_external_captures(constants)
+        try:
+            (output,) = self._function(**{name: image}).values()
+        finally:
+            self._function.set_external_captures(captured)
         return output
 
     def compute_output_spec(self, image: Any, **_: Any) -> Any:
@@ -86,8 +103,16 @@ class SavedGraph(keras.layers.Layer):
 
     def load_assets(self, folder: str) -> None:
         """Read the SavedModel's files."""
-        _check_graph(Path(folder))
+        if not _trusted.get():
+            check_graph(Path(folder))
         self.read(Path(folder))
+
+
+def _constant(captured: Any) -> Any:
+    """A captured tensor as a constant of the graph being built; a variable as it is."""
+    from hcr_export._tensorflow import tf
+
+    return captured if captured.dtype == tf.resource else tf.constant(captured.numpy())
 
 
 def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
@@ -95,7 +120,7 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
 
     Args:
         folder: The folder, with ``saved_model.pb`` in it.
-        allow_unsafe: Load also a graph that reads or writes files.
+        allow_unsafe: Load also a graph that may do more than compute.
 
     Raises:
         ModelError: It is damaged, has no function from one image to one vector, or is unsafe.
@@ -103,7 +128,7 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     from hcr_export._tensorflow import tf
 
     if not allow_unsafe:
-        _check_graph(folder)
+        check_graph(folder)
     try:
         with quiet():
             signatures = tf.saved_model.load(str(folder)).signatures
@@ -129,25 +154,3 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     layer.read(folder)
     tensor = keras.Input(batch_shape=shapes[0], dtype=image.dtype.name, name="image")
     return keras.Model(tensor, layer(tensor))
-
-
-def _check_graph(folder: Path) -> None:
-    """Refuse a graph that reads or writes files, or calls Python."""
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    graph = SavedModel()
-    try:
-        graph.ParseFromString((folder / GRAPH_FILE).read_bytes())
-    except Exception as error:  # protobuf's own error, by implementation
-        raise ModelError(f"{folder.name} is a damaged SavedModel ({GRAPH_FILE})") from error
-    operations = {
-        node.op
-        for part in graph.meta_graphs
-        for nodes in (part.graph_def.node, *(f.node_def for f in part.graph_def.library.function))
-        for node in nodes
-    }
-    if found := sorted(operations & _REACHING_OUT):
-        raise ModelError(
-            f"the graph in {folder.name} reads or writes files, or calls Python ({found[0]})",
-            hint="--allow-unsafe runs it all the same",
-        )

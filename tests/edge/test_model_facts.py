@@ -48,6 +48,8 @@ def test_indices_of_ten_and_more_are_numbers(tmp_path: Path) -> None:
         ('"a"', "str"),
         ("[1, ", "no list of labels"),
         ('["a", null]', "label 2 is None"),
+        ('["a", "U+FFFFFF"]', "label 2 is U.FFFFFF, which is no character"),
+        ('["U+D800"]', "label 1 is U.D800, which is no character"),
     ],
 )
 def test_labels_that_are_none(content: str, says: str, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 
 from hcr_export._keras import keras
 from hcr_export.foreign import ModelFacts, adopt, has_spec, parse_normalize
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_export.model_files import model_sha256
+from hcr_export.onnx import INPUT, convert
 from hcr_runtime import HcrError, Label, ModelError, SpecError, preprocess
 
 layers = keras.layers
@@ -72,6 +74,21 @@ def test_a_folder_may_go_once_it_was_read(tmp_path: Path) -> None:
         file.rmdir() if file.is_dir() else file.unlink()
     again = load_keras(adopted.source.path)
     np.testing.assert_allclose(again.scores(TENSORS), np.asarray(model(TENSORS)), atol=1e-6)
+
+
+def test_a_graph_that_normalises_becomes_onnx(tmp_path: Path) -> None:
+    start = (
+        layers.Resizing(8, 8),
+        layers.Normalization(mean=[90.0, 120, 150], variance=[900.0] * 3),
+    )
+    end = (layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax"))
+    model = network(*start, *end, shape=(12, 12, 3))
+    folder = saved(model, tmp_path / "folder")
+    source = adopt(folder, facts(normalize="0-255"), tmp_path).source
+    images = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(convert(source).SerializeToString())
+    (answers,) = session.run(None, {INPUT: images})
+    np.testing.assert_allclose(answers, np.asarray(model(images)), atol=1e-5)
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -135,7 +152,7 @@ def _any_size() -> Any:
     [
         (_vector, (-1, 144), {}),  # the first network of many a tutorial
         (_matrix, (-1, 12, 12), {}),  # the second
-        (_bytes, (-1, 12, 12, 1), {}),
+        (_bytes, (-1, 12, 12, 1), {"normalize": "0-255"}),
         (_any_size, (-1, 12, 12, 1), {"input_size": (12, 12)}),
     ],
 )
@@ -197,6 +214,23 @@ def test_scaling_inside_is_seen(layer: Any, filled: float, tmp_path: Path) -> No
     ramp = np.arange(144, dtype=np.uint8).reshape(12, 12)
     tensor = preprocess(ramp, source.spec)
     np.testing.assert_allclose(tensor[:, :, 0], ramp * (filled / 255), rtol=1e-6)
+
+
+def test_a_graph_split_over_files_is_not_read(tmp_path: Path) -> None:
+    """TensorFlow would read the other file, which was not looked at."""
+    folder = saved(usual(), tmp_path / "folder")
+    (folder / "saved_model.cpb").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"holds a saved_model\.cpb"):
+        adopt(folder, facts(), tmp_path)
+
+
+def test_pixels_are_not_scaled_twice(tmp_path: Path) -> None:
+    path = saved(_bytes(), tmp_path / "model.keras")
+    with pytest.raises(SpecError) as caught:
+        adopt(path, facts(normalize="0-1"), tmp_path)
+    for part in ("scales pixels itself", "allowed: 0-255", "leave --normalize out"):
+        assert part in str(caught.value)
+    assert adopt(path, facts(normalize="0-255"), tmp_path).source.spec.preprocess.std == 1 / 255
 
 
 def test_all_that_is_missing_is_asked_for_at_once(tmp_path: Path) -> None:
@@ -274,6 +308,24 @@ def _reading_graph(path: Path) -> Path:
     return folder
 
 
+def _printing_graph(path: Path) -> Path:
+    """It writes a file each time that it answers."""
+    import tensorflow as tf
+
+    dense = tf.Variable(np.ones((144, 3), np.float32))
+    module = tf.Module()
+    module.dense = dense
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 12, 12, 1), tf.float32)])
+    def serve(image: Any) -> Any:
+        tf.print("read", output_stream=f"file://{path.parent / 'printed.txt'}")
+        return {"out": tf.nn.softmax(tf.reshape(image, (-1, 144)) @ dense)}
+
+    module.serve = serve
+    tf.saved_model.save(module, path, {"serving_default": serve})
+    return path
+
+
 @pytest.mark.parametrize(
     ("make", "name", "says"),
     [
@@ -291,7 +343,8 @@ def _reading_graph(path: Path) -> Path:
         (_nested_lambda, "m.h5", "holds a Lambda layer"),
         (_text, "m.h5", "no HDF5 file"),
         (_text, "m.keras", "no Keras model"),
-        (_reading_graph, "m", "reads or writes files, or calls Python (ReadFile)"),
+        (_reading_graph, "m", "not known only to compute (ReadFile, StringLength)"),
+        (_printing_graph, "m", "not known only to compute (PrintV2, StringFormat)"),
     ],
 )
 def test_what_is_no_classifier_of_images(
@@ -304,14 +357,19 @@ def test_what_is_no_classifier_of_images(
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(folder.iterdir()) == []
+    assert not (tmp_path / "printed.txt").exists()
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
-def test_code_runs_when_it_is_allowed(name: str, tmp_path: Path) -> None:
-    path = _lambda(tmp_path / name)
+@pytest.mark.parametrize(
+    ("make", "name"), [(_lambda, "m.keras"), (_lambda, "m.h5"), (_printing_graph, "m")]
+)
+def test_code_runs_when_it_is_allowed(
+    make: Callable[[Path], Path], name: str, tmp_path: Path
+) -> None:
+    path = make(tmp_path / name)
     source = adopt(path, facts(name="own"), tmp_path, allow_unsafe=True).source
     assert isinstance(source, KerasFile)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"Lambda|objects could not be loaded"):
         load_keras(source.path)
     assert load_keras(source.path, allow_unsafe=True).spec == source.spec
 
