@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime import recording
 from hcr_runtime._opencv import cv2
+from hcr_runtime.address import shown
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
 
@@ -104,6 +105,7 @@ class LiveSource:
         open_capture: Opens the source; by default the one that `source` names.
 
     Attributes:
+        title: The source as it may be shown, without a password.
         state: ``opening``, ``live``, ``stalled``, ``reopening`` or ``closed``.
         dropped: Frames that came while the reader was busy.
         damaged: Pictures that could not be decoded.
@@ -120,7 +122,7 @@ class LiveSource:
         stall_seconds: float = STALL_SECONDS,
         open_capture: Callable[[], Capture] | None = None,
     ) -> None:
-        self.source = source
+        self.title = _title(source)
         self.state: LiveState = "opening"
         self.dropped = self.damaged = self.reopened = 0
         self._open = open_capture or (lambda: _open_capture(source))
@@ -134,7 +136,7 @@ class LiveSource:
         self._readers: list[threading.Thread] = []
         self._turn = 0
         self._alive = 0.0
-        self._capture: Capture | None = None
+        self._captures: dict[int, Capture] = {}
 
     def __enter__(self) -> LiveSource:
         self._begin()
@@ -169,8 +171,7 @@ class LiveSource:
         """Stop reading, and let the source go."""
         self._closed.set()
         self.state = "closed"
-        if self._capture is not None:
-            self._capture.interrupt()
+        self._interrupt()
         until = time.monotonic() + STOP_SECONDS
         for reader in self._readers:
             reader.join(max(0.0, until - time.monotonic()))
@@ -178,21 +179,27 @@ class LiveSource:
     def _begin(self) -> None:
         """Start a reader; the one before, if it still hangs, no longer counts."""
         self._turn += 1
+        self._interrupt()
         self._alive = time.monotonic()
         reader = threading.Thread(
-            target=self._run, args=(self._turn,), name=f"frames of {self.source}", daemon=True
+            target=self._run, args=(self._turn,), name=f"frames of {self.title}", daemon=True
         )
         self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
         reader.start()
+
+    def _interrupt(self) -> None:
+        """Make all readers end that wait for a picture."""
+        for capture in list(self._captures.values()):
+            capture.interrupt()
 
     def _look_after(self) -> None:
         """Begin again where a reader hangs inside its driver, which no one can interrupt."""
         if time.monotonic() - self._alive < self._stall_seconds or self._closed.is_set():
             return
         if self._count == 0:
-            raise CameraError(f"{self.source} gives no frames", hint="is it in use?")
+            raise CameraError(f"{self.title} gives no frames", hint="is it in use?")
         if self.state == "live":
-            _log.warning("%s gives no frames: opening it again", self.source)
+            _log.warning("%s gives no frames: opening it again", self.title)
         self.state = "stalled"
         if sum(thread.is_alive() for thread in self._readers) < MOST_STUCK:
             self.reopened += 1
@@ -208,22 +215,28 @@ class LiveSource:
         while self._current(turn):
             before = self._count
             try:
-                capture = self._capture = self._open()
-                try:
-                    self._read(capture, turn)
-                finally:
-                    capture.close()
-            except (CameraError, OSError, cv2.error) as error:
+                self._read_all(turn)
+            except Exception as error:  # noqa: BLE001 - the thread must not die unseen
                 if not self._current(turn):
                     return
                 if self._count == 0:
                     self._fail(error)
                     return
                 self._reopening(error)
+            if not self._current(turn):
+                return
             pause = FIRST_PAUSE if self._count > before else min(2 * pause, LONGEST_PAUSE)
             self._alive = time.monotonic() + pause
             self._closed.wait(pause)
-            self.reopened += 1
+            self.reopened += self._current(turn)
+
+    def _read_all(self, turn: int) -> None:
+        capture = self._captures[turn] = self._open()
+        try:
+            self._read(capture, turn)
+        finally:
+            del self._captures[turn]
+            capture.close()
 
     def _read(self, capture: Capture, turn: int) -> None:
         while self._current(turn):
@@ -246,14 +259,18 @@ class LiveSource:
                 self._news.notify()
 
     def _fail(self, error: Exception) -> None:
-        problem = error if isinstance(error, CameraError) else None
+        problem = error if isinstance(error, CameraError) else _unopened(self.title)
+        if problem is not error:
+            problem.__cause__ = error
         with self._news:
-            self._problem = problem or _unopened(self.source)
+            self._problem = problem
             self._news.notify()
 
     def _reopening(self, error: Exception) -> None:
         if self.state == "live":
-            _log.warning("%s: %s; opening it again", self.source, " ".join(str(error).split()))
+            # Other messages may hold the address as it is, with its password.
+            reason = str(error) if isinstance(error, CameraError) else type(error).__name__
+            _log.warning("%s: %s; opening it again", self.title, " ".join(reason.split()))
         self.state = "reopening"
 
 
@@ -261,7 +278,7 @@ class _OpenCvCapture:
     """A camera or an RTSP stream, through OpenCV."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        self._title = _title(source)
         if source.isdecimal() or source.startswith("/dev/"):
             number = source.removeprefix("/dev/video")
             self._capture = cv2.VideoCapture(int(number) if number.isdecimal() else source)
@@ -272,12 +289,12 @@ class _OpenCvCapture:
             self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
         if not self._capture.isOpened():
             self._capture.release()
-            raise _unopened(source)
+            raise _unopened(self._title)
 
     def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
         read, image = self._capture.read()
         if not read:
-            raise CameraError(f"{_title(self._source)} stopped")
+            raise CameraError(f"{self._title} stopped")
         return (None if image is None else np.asarray(image, np.uint8)), b""
 
     def interrupt(self) -> None:
@@ -296,14 +313,14 @@ def _open_capture(source: str) -> Capture:
     try:
         return _OpenCvCapture(source)
     except (cv2.error, OverflowError) as error:  # a number beyond a C int
-        raise _unopened(source) from error
+        raise _unopened(_title(source)) from error
 
 
 def _video_frames(source: str) -> Iterator[Frame]:
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
-            raise _unopened(source)
+            raise _unopened(_title(source))
         rate = capture.get(cv2.CAP_PROP_FPS)
         start = time.monotonic()
         index = 0
@@ -322,14 +339,21 @@ def _video_frames(source: str) -> Iterator[Frame]:
 
 
 def _folder_frames(folder: Path) -> Iterator[Frame]:
-    """The images of a folder by name; those that are damaged are left out, with a warning."""
+    """The images of a folder by name; those that are damaged are left out, with a warning.
+
+    Numbers in names count as such: ``f_2`` comes before ``f_10``.
+    """
     index = 0
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
-    for position, path in enumerate(files):
-        data = path.read_bytes()
+    files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file()]
+    for position, path in enumerate(sorted(files, key=_natural)):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            _log.warning("%s cannot be read (%s): left out", path, error.strerror or error)
+            continue
         image = recording.decode(data)
         if image is None:
-            _log.warning("%s is no image, or damaged: left out", path)
+            _log.warning("%s is no image, damaged or too large: left out", path)
             continue
         seconds = round(position * FOLDER_STEP, 6)
         yield Frame(index, seconds, image, data, time.monotonic())
@@ -338,14 +362,19 @@ def _folder_frames(folder: Path) -> Iterator[Frame]:
         raise CameraError(f"{folder} holds no images", allowed=", ".join(IMAGES))
 
 
-def _unopened(source: str) -> CameraError:
-    return CameraError(f"{_title(source)} cannot be opened", hint="is it there, and not in use?")
+def _natural(path: Path) -> list[str | int]:
+    parts = re.split(r"(\d+)", path.name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def _unopened(title: str) -> CameraError:
+    return CameraError(f"{title} cannot be opened", hint="is it there, and not in use?")
 
 
 def _title(source: str) -> str:
     if source.isdecimal():
         return f"camera {source}"
-    return source if is_live(source) else f"video {source}"
+    return shown(source) if is_live(source) else f"video {source}"
 
 
 def _is(question: Callable[[], bool]) -> bool:

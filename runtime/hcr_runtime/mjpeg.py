@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import socket
 import urllib.parse
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime import recording
+from hcr_runtime.address import shown
 from hcr_runtime.errors import CameraError
 
 # Seconds to connect, and for which a stream may send nothing.
@@ -23,6 +25,9 @@ SILENT_SECONDS = 10.0
 # No picture is larger (bytes).
 MOST_BYTES = 32_000_000
 _CHUNK = 65_536
+# The head of a part (bytes).
+_MOST_HEAD = 4096
+_LENGTH = re.compile(rb"(?i)content-length:[ \t]*(\d{1,9})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n\Z")
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
@@ -43,8 +48,10 @@ class MjpegStream:
             self._connection, self._socket = _connect(url)
             self._response = _answer(self._connection, url)
         except (OSError, HTTPException, ValueError) as error:
+            # The message of another error may hold the address as it is, with its password.
+            reason = str(error) if isinstance(error, OSError) else type(error).__name__
             raise CameraError(
-                f"{shown(url)} cannot be opened ({error})", hint="does it answer in a browser?"
+                f"{shown(url)} cannot be opened ({reason})", hint="does it answer in a browser?"
             ) from error
         kind = self._response.headers.get_content_type()
         if self._response.status != 200 or not kind.startswith(("multipart/", "image/")):
@@ -59,7 +66,7 @@ class MjpegStream:
         while True:
             data, self._rest = _next_picture(self._rest)
             if data:
-                return recording.decode(data), data
+                return (recording.decode(data) if _is_whole(data) else None), data
             if len(self._rest) > MOST_BYTES:
                 raise CameraError(f"{shown(self._url)} sends no pictures")
             try:
@@ -79,16 +86,6 @@ class MjpegStream:
         """End the connection."""
         self._response.close()
         self._connection.close()
-
-
-def shown(url: str) -> str:
-    """Return an address without the password that it may hold.
-
-    >>> shown("http://me:secret@camera.local:8080/video")
-    'http://camera.local:8080/video'
-    """
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _connect(url: str) -> tuple[HTTPConnection, socket.socket]:
@@ -120,18 +117,49 @@ def _answer(connection: HTTPConnection, url: str) -> HTTPResponse:
 def _next_picture(data: bytes) -> tuple[bytes, bytes]:
     """Cut the first whole JPEG out of `data`; (picture, rest).
 
-    A picture whose end is lost ends where the next one starts.
+    Its part's Content-Length says where it ends, else its own end does, else the next one's start.
 
-    >>> _next_picture(b"--x\\r\\n" + _START + b"1" + _END + b"--x")
-    (b'\\xff\\xd8\\xff1\\xff\\xd9', b'--x')
+    >>> _next_picture(b"--x\\r\\n" + _START + b"\\xda12" + _END + b"--x")
+    (b'\\xff\\xd8\\xff\\xda12\\xff\\xd9', b'--x')
     """
     start = data.find(_START)
     if start < 0:
-        return b"", data[-2:]
-    end = data.find(_END, start)
-    following = data.find(_START, start + len(_START))
-    if end >= 0 and (following < 0 or end < following):
+        return b"", data[-_MOST_HEAD:]
+    head = _LENGTH.search(data, max(0, start - _MOST_HEAD), start)
+    if head is not None and int(head[1]) <= MOST_BYTES:
+        end = start + int(head[1])
+        if len(data) < end:
+            return b"", data
+        if _is_whole(data[start:end]):
+            return data[start:end], data[end:]
+    pixels = _pixels(data, start)
+    if pixels is None:
+        return b"", data
+    end = data.find(_END, pixels)
+    following = data.find(_START, max(pixels, start + len(_START)))
+    if pixels > start and end >= 0 and (following < 0 or end < following):
         return data[start : end + 2], data[end + 2 :]
     if following >= 0:
         return data[start:following], data[following:]
-    return b"", data[start:]
+    return b"", data
+
+
+def _pixels(data: bytes, start: int) -> int | None:
+    """Where the first scan of the JPEG at `start` begins (ITU-T T.81, B.1.1.4).
+
+    The segments before it may hold a thumbnail, a JPEG with an end of its own. `start` itself
+    where they are damaged; None where more is needed.
+    """
+    place = start + 2
+    while len(data) >= place + 4:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if data[place] != 0xFF or marker in (0x00, 0xD8, 0xD9):
+            return start
+        if marker == 0xDA:
+            return place
+        place += 1 if marker == 0xFF else 2 + length
+    return None
+
+
+def _is_whole(picture: bytes) -> bool:
+    return _END in picture[-64:]

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
+from hcr_runtime.image_header import read_header
+from hcr_runtime.limits import DEFAULT_LIMITS
 
 _NAME = re.compile(r"\d{8,}-(\d+\.\d{6})\.(png|jpg)")
 _BLOCK = tarfile.BLOCKSIZE
@@ -35,13 +37,14 @@ class Recorder:
     """Writes frames to a recording.
 
     Args:
-        path: The file, which must not exist.
+        path: The file, which must not exist; one that would hold no frame is removed again.
 
     Raises:
         CameraError: The file exists, or cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._file = path.open("xb")
         except FileExistsError as error:
@@ -74,9 +77,13 @@ class Recorder:
 
     def close(self) -> None:
         """Finish the file."""
-        if not self._file.closed:
+        if self._file.closed:
+            return
+        if self.count:
             self._file.write(bytes(2 * _BLOCK))  # the archive's end
-            self._file.close()
+        self._file.close()
+        if not self.count:
+            self._path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Iterator[Frame]:
@@ -87,7 +94,7 @@ def read(path: Path) -> Iterator[Frame]:
     """
     index = 0
     with path.open("rb") as file:
-        while (head := _entry(file)) is not None:
+        while (head := _entry(file, path)) is not None:
             name = _NAME.fullmatch(head.name)
             if name is None or head.size > MAX_BYTES:
                 raise CameraError(f"{path} is no recording: it holds {head.name}")
@@ -103,24 +110,40 @@ def read(path: Path) -> Iterator[Frame]:
         raise CameraError(f"{path} gives no frames", hint="is it a recording?")
 
 
-def _entry(file: BinaryIO) -> tarfile.TarInfo | None:
+def _entry(file: BinaryIO, path: Path) -> tarfile.TarInfo | None:
     """Read the head of the next entry; None at the archive's end, or where it is cut."""
-    try:
-        return tarfile.TarInfo.frombuf(file.read(_BLOCK), "utf-8", "replace")
-    except tarfile.HeaderError:
+    place = file.tell()
+    block = file.read(_BLOCK)
+    if len(block) < _BLOCK or not any(block):
         return None
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "replace")
+    except tarfile.HeaderError as error:
+        raise CameraError(f"{path} is damaged at byte {place}") from error
 
 
 def is_recording(path: Path) -> bool:
     """Whether a file begins as a recording does."""
     with path.open("rb") as file:
-        head = _entry(file)
+        try:
+            head = _entry(file, path)
+        except CameraError:
+            return False
     return head is not None and _NAME.fullmatch(head.name) is not None
 
 
 def decode(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the picture in an image file, BGR, shape (H, W, 3); None where it is damaged."""
-    if not data or (data.startswith(_JPEG) and b"\xff\xd9" not in data[-64:]):
+    """Return the picture in an image file, BGR, shape (H, W, 3).
+
+    None where it is damaged, or beyond `limits.DEFAULT_LIMITS`. Phones append films to a JPEG:
+    its end may be anywhere.
+    """
+    header = read_header(data)
+    if header is None or (data.startswith(_JPEG) and b"\xff\xd9" not in data):
+        return None
+    if header.width * header.height > DEFAULT_LIMITS.max_pixels:
+        return None
+    if header.passes > DEFAULT_LIMITS.max_passes:
         return None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

@@ -277,3 +277,65 @@ def test_reader_that_stops_early_frees_the_camera(monkeypatch: pytest.MonkeyPatc
     reader.close()  # type: ignore[attr-defined]
     assert time.monotonic() - start < 1
     assert capture.closed
+
+
+def test_folder_with_odd_entries_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    for number in (10, 2, 1):
+        cv2.imwrite(str(tmp_path / f"f_{number}.png"), picture(number))
+    (tmp_path / "sub.png").mkdir()
+    (tmp_path / "gone.png").symlink_to(tmp_path / "absent")
+    assert [int(frame.image[0, 0, 0]) for frame in frames(str(tmp_path))] == [1, 2, 10]
+
+
+def test_jpeg_with_a_film_behind_it_is_read(tmp_path: Path) -> None:
+    data = bytes(cv2.imencode(".jpg", picture(90))[1])
+    (tmp_path / "motion.jpg").write_bytes(data + bytes(5000))
+    assert len(list(frames(str(tmp_path)))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "http://[bad",
+        "http://me:secret@127.0.0.1:9/video?pwd=secret",
+        "http://me:secret/1@127.0.0.1:9/",
+        "rtsp://me:secret@127.0.0.1:9/1?pwd=secret",
+        "rtsp://127.0.0.1:9/user=me&password=secret",
+    ],
+)
+def test_no_password_is_shown(source: str) -> None:
+    with pytest.raises(CameraError, match="cannot be opened") as caught:
+        next(frames(source))
+    assert "secret" not in str(caught.value)
+    assert not any("secret" in thread.name for thread in threading.enumerate())
+
+
+def test_any_error_of_a_driver_is_told_or_survived(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        raise RuntimeError("at me:secret@camera")
+
+    with (
+        LiveSource("0", open_capture=lambda: FakeCapture([fails])) as live,
+        pytest.raises(CameraError, match="camera 0 cannot be opened"),
+    ):
+        live.next(5)
+    with LiveSource("0", open_capture=lambda: FakeCapture([*slowly(1), fails])) as live:
+        assert len(list(islice(live, 3))) == 3
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_stalled_reader_is_interrupted_and_counted_once() -> None:
+    class Waiting(FakeCapture):
+        def interrupt(self) -> None:
+            free.set()
+
+    free, rest = threading.Event(), threading.Event()
+    first = Waiting([picture(1), lambda: free.wait(10) and None])
+    second = FakeCapture([*slowly(2), lambda: rest.wait(10) and None])
+    captures = iter([first, second])
+    with LiveSource("0", stall_seconds=0.2, open_capture=lambda: next(captures)) as live:
+        assert len(list(islice(live, 2))) == 2
+        live._readers[0].join(2)
+        assert (first.closed, live.reopened) == (True, 1)
+        rest.set()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hcr_runtime.camera
+import hcr_runtime.mjpeg
 from hcr_runtime import CameraError, Classifier, LiveSource, frames, watch
 
 
@@ -148,3 +149,18 @@ def test_letters_are_read_from_a_stream(
     camera.per_connection = 1000
     events = islice(watch(camera.url + "/video", classifier), 2)
     assert [(event.event, event.label) for event in events] == [("looking", "و"), ("stable", "و")]
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Length: %d\r\n", b"Content-Length: 9\r\n"])
+def test_thumbnail_is_not_taken_for_the_picture(head: bytes) -> None:
+    whole, small = jpeg(90), bytes(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1])
+    segment = b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small
+    picture = whole[:2] + segment + whole[2:]
+    head = head % len(picture) if b"%" in head else head
+    sent = b"--cut\r\nContent-Type: image/jpeg\r\n" + head + b"\r\n" + picture + b"\r\n"
+    rest, found = b"", []
+    for place in range(0, 2 * len(sent), 50):  # as it comes from a network
+        rest += (sent + sent)[place : place + 50]
+        cut, rest = hcr_runtime.mjpeg._next_picture(rest)
+        found += [cut] if cut else []
+    assert found == [picture, picture]

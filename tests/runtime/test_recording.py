@@ -7,11 +7,14 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+import hcr_runtime.recording
 from hcr_runtime import CameraError, Classifier, Frame, frames, watch
-from hcr_runtime.recording import Recorder
+from hcr_runtime.limits import Limits
+from hcr_runtime.recording import Recorder, decode, read
 
 
 def record(path: Path, *given: Frame) -> None:
@@ -82,3 +85,29 @@ def test_recording_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="exists"):
         Recorder(path)
     assert path.read_bytes() == b"precious"
+
+
+def test_recording_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "r.tar"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "r.tar"
+    with Recorder(path) as recorder:
+        for index in range(2):
+            recorder.add(Frame(index, index / 10, np.full((8, 8, 3), index, np.uint8)))
+    data = bytearray(path.read_bytes())
+    place = data.index(b"00000001-")
+    data[place : place + 4] = b"oops"
+    path.write_bytes(data)
+    with pytest.raises(CameraError, match=f"is damaged at byte {place}"):
+        list(read(path))
+
+
+def test_picture_of_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])
+    assert decode(data) is not None
+    monkeypatch.setattr(hcr_runtime.recording, "DEFAULT_LIMITS", Limits(max_pixels=63))
+    assert decode(data) is None
