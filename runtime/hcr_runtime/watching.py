@@ -54,6 +54,9 @@ REFUSED_SECONDS = 1.0
 # Two crops show the same writing whose pictures, at this side, correlate by so much.
 LOOK_SIDE = 24
 SAME_LOOK = 0.85
+# Letters may differ by a dot alone: one that looks like the one before it is believed only when
+# it was read alike, without a break, for so long.
+ALIKE_SECONDS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +147,26 @@ class Followed:
         self.prediction, self.crop, self._read_at = prediction, crop, seconds
         if self.state != "stable":
             self.votes.add(prediction, elapsed)
-        elif not prediction.accepted or prediction.label == self.label or self._looks_alike():
+        elif not prediction.accepted or prediction.label == self.label:
             self.successor = None
         else:
-            if self.successor is None:
-                self.successor = Followed(self.path.box, seconds)
-                self.successor.path = self.path
-            self.successor.read(prediction, crop, seconds)
+            self._doubt(prediction, crop, seconds)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its successor has been read for long enough to take its place."""
+        after = self.successor
+        if after is None or not after.votes.settled:
+            return False
+        return not self._looks_alike() or after._read_at - after.first >= ALIKE_SECONDS
+
+    def _doubt(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
+        """Take note that it was read as another character than was told."""
+        after = self.successor
+        if after is None or (self._looks_alike() and prediction.label != after.votes.best):
+            after = self.successor = Followed(self.path.box, seconds)
+            after.path = self.path
+        after.read(prediction, crop, seconds)
 
     def settle(self) -> None:
         """Take the settled label for its own, and keep how it looks."""
@@ -204,11 +220,11 @@ class Watcher:
         """
         if frame.seconds <= self._now:
             return []
-        gray = to_gray(frame.image)
-        self._follow_size(gray.shape[1], gray.shape[0])
         # A page is searched often enough to follow it, not in every frame: that is dear.
         if self.mode == "page" and frame.seconds - self._now < self._interval():
             return []
+        gray = to_gray(frame.image)
+        self._follow_size(gray.shape[1], gray.shape[0])
         self._now = frame.seconds
         found = self._find(gray)
         gone = self._place([box for box, _ in found])
@@ -220,10 +236,6 @@ class Watcher:
         events = [self._event("gone", glyph) for glyph in self.glyphs if glyph.number]
         self.glyphs = []
         return events
-
-    def guide(self, width: int, height: int) -> Box:
-        """Return the guide's box in a frame of this size."""
-        return guide_box(width, height)
 
     def _find(self, gray: GrayImage) -> list[tuple[Box, GrayImage]]:
         """What may be a character, with its writing box."""
@@ -298,7 +310,7 @@ class Watcher:
     def _happened(self) -> list[Event]:
         events: list[Event] = []
         for position, glyph in enumerate(self.glyphs):
-            if glyph.successor is not None and glyph.successor.votes.settled:
+            if glyph.successor is not None and glyph.succeeded:
                 events.append(self._event("gone", glyph))
                 self.glyphs[position] = glyph = glyph.successor
             if glyph.state == "seen" and glyph.votes.best:
