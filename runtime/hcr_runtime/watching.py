@@ -22,6 +22,7 @@ from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import HcrError
 from hcr_runtime.frame import Frame
 from hcr_runtime.image import GrayImage, to_gray
+from hcr_runtime.paper import lift_page
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, ink_mask, largest_glyph
@@ -41,8 +42,10 @@ PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
 # A page with more pieces of ink than this is print, or no page; looked for at this longer side.
 MOST_PIECES = 150
 GLANCE_SIDE = 480
-# Where more glyphs than this are found, noise is among them: the page is smoothed by this (pixels).
-MOST_GLYPHS = 60
+# Where the middle of a page, of this longer side (pixels), has more specks than this, the sensor's
+# noise is taken for ink: pages are then smoothed by this (pixels).
+MIDDLE_SIDE = 480
+MOST_SPECKS = 150
 SMOOTH = 1.2
 # A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
@@ -257,12 +260,10 @@ class Watcher:
 
     def _page_glyphs(self, gray: GrayImage) -> tuple[Glyph, ...]:
         if not may_hold_letters(gray):
-            self._noisy = False
             return ()
-        found = () if self._noisy else find_glyphs(gray)
-        # Smoothing costs faint dots: only where the sensor's noise is taken for ink.
-        self._noisy = self._noisy or len(found) > MOST_GLYPHS
-        return find_glyphs(cv2.GaussianBlur(gray, (5, 5), SMOOTH)) if self._noisy else found
+        # Noise is the sensor's own, whatever lies before it. Smoothing costs faint dots.
+        self._noisy = self._noisy or is_noisy(gray)
+        return find_glyphs(cv2.GaussianBlur(gray, (5, 5), SMOOTH) if self._noisy else gray)
 
     def _interval(self) -> float:
         """Seconds until a page is to be searched again."""
@@ -383,3 +384,17 @@ def may_hold_letters(gray: GrayImage) -> bool:
     inside = (left > 0) & (top > 0) & (left + width < size[0]) & (top + height < size[1])
     large = np.maximum(width, height) >= LEAST_SIDE * min(size) / 2
     return 0 < int((inside & large).sum()) <= MOST_PIECES
+
+
+def is_noisy(gray: GrayImage) -> bool:
+    """Whether the middle of a page has so many specks that they are noise and no writing.
+
+    >>> is_noisy(np.full((72, 128), 255, np.uint8))
+    False
+    """
+    height, width = gray.shape
+    share = min(1.0, MIDDLE_SIDE / max(gray.shape))
+    top, left = (round(side * (1 - share) / 2) for side in (height, width))
+    middle = np.ascontiguousarray(gray[top : height - top, left : width - left])
+    _, mask = lift_page(middle)
+    return cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[0] - 1 > MOST_SPECKS

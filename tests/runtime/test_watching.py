@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_runtime import Classifier, Event, Frame, HcrError, Prediction, watch
-from hcr_runtime.segment import Box
+from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.tracking import Path, match
 from hcr_runtime.votes import Votes
 from hcr_runtime.watching import Watcher
@@ -186,6 +186,35 @@ def test_page_is_told_in_reading_order(classifier: Classifier, tile: Tile) -> No
         events += watcher.see(replace(frame, seconds=frame.seconds + 1))
     assert [event.name for event in events if event.event == "gone"] == names
     assert len(events) == 3 * len(names)
+
+
+def test_noise_stays_known_over_bare_paper(
+    classifier: Classifier, tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    places = [(tile(name), 850 - 220 * i, 300, 130) for i, name in enumerate(("beh", "seen"))]
+
+    def noisy(image: Image) -> Image:
+        return np.clip(image + rng.normal(0, 8, image.shape[:2])[:, :, None], 0, 255).astype(
+            np.uint8
+        )
+
+    shown = noisy(paper(*places, width=1280, height=720))
+    bare = noisy(paper(width=1280, height=720))
+    found: list[int] = []
+
+    def count(page: Image) -> tuple[Glyph, ...]:
+        glyphs = find_glyphs(page)
+        found.append(len(glyphs))
+        return glyphs
+
+    monkeypatch.setattr("hcr_runtime.watching.find_glyphs", count)
+    scenes = [(shown, 1.0), (bare, 1.5)] * 2
+    events = list(watch(film(*scenes, rate=10), classifier, "page"))
+    assert [e.name for e in events if e.event == "stable"] == ["beh", "seen"] * 2
+    # The noise itself was never searched: that takes a second.
+    assert found
+    assert max(found) <= 4
 
 
 def test_page_that_is_pushed_keeps_its_glyphs(classifier: Classifier, tile: Tile) -> None:
