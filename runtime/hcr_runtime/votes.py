@@ -11,6 +11,8 @@ from hcr_runtime.prediction import Prediction
 FADE_SECONDS = 0.8
 # One reading stands for no more time than this, however slow the camera.
 LONGEST_VOTE = 0.1
+# Nor does the time between two readings fade the votes by more than this.
+LONGEST_FADE = 0.25
 # A label is settled that has been read for so long (seconds), in so many readings, with this
 # share of all accepted votes and this share of all time in which the glyph was read.
 SETTLE_SECONDS = 0.2
@@ -44,7 +46,7 @@ class Votes:
         >>> votes.labels, votes.refused
         ({}, 0.03)
         """
-        self._fade(math.exp(-elapsed / FADE_SECONDS))
+        self._fade(math.exp(-min(elapsed, LONGEST_FADE) / FADE_SECONDS))
         span = min(elapsed, LONGEST_VOTE)
         if not prediction.accepted:
             self.refused += span

@@ -22,6 +22,7 @@ from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import HcrError
 from hcr_runtime.frame import Frame
 from hcr_runtime.image import GrayImage, to_gray
+from hcr_runtime.paper import lift_page
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, ink_mask, largest_glyph
@@ -41,8 +42,10 @@ PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
 # A page with more pieces of ink than this is print, or no page; looked for at this longer side.
 MOST_PIECES = 150
 GLANCE_SIDE = 480
-# Where more glyphs than this are found, noise is among them: the page is smoothed by this (pixels).
-MOST_GLYPHS = 60
+# Where the middle of a page, of this longer side (pixels), has more specks than this, the sensor's
+# noise is taken for ink: pages are then smoothed by this (pixels).
+MIDDLE_SIDE = 480
+MOST_SPECKS = 150
 SMOOTH = 1.2
 # A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
@@ -54,6 +57,9 @@ REFUSED_SECONDS = 1.0
 # Two crops show the same writing whose pictures, at this side, correlate by so much.
 LOOK_SIDE = 24
 SAME_LOOK = 0.85
+# Letters may differ by a dot alone: one that looks like the one before it is believed only when
+# it was read alike, without a break, for so long.
+ALIKE_SECONDS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +150,26 @@ class Followed:
         self.prediction, self.crop, self._read_at = prediction, crop, seconds
         if self.state != "stable":
             self.votes.add(prediction, elapsed)
-        elif not prediction.accepted or prediction.label == self.label or self._looks_alike():
+        elif not prediction.accepted or prediction.label == self.label:
             self.successor = None
         else:
-            if self.successor is None:
-                self.successor = Followed(self.path.box, seconds)
-                self.successor.path = self.path
-            self.successor.read(prediction, crop, seconds)
+            self._doubt(prediction, crop, seconds)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its successor has been read for long enough to take its place."""
+        after = self.successor
+        if after is None or not after.votes.settled:
+            return False
+        return not self._looks_alike() or after._read_at - after.first >= ALIKE_SECONDS
+
+    def _doubt(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
+        """Take note that it was read as another character than was told."""
+        after = self.successor
+        if after is None or (self._looks_alike() and prediction.label != after.votes.best):
+            after = self.successor = Followed(self.path.box, seconds)
+            after.path = self.path
+        after.read(prediction, crop, seconds)
 
     def settle(self) -> None:
         """Take the settled label for its own, and keep how it looks."""
@@ -204,11 +223,11 @@ class Watcher:
         """
         if frame.seconds <= self._now:
             return []
-        gray = to_gray(frame.image)
-        self._follow_size(gray.shape[1], gray.shape[0])
         # A page is searched often enough to follow it, not in every frame: that is dear.
         if self.mode == "page" and frame.seconds - self._now < self._interval():
             return []
+        gray = to_gray(frame.image)
+        self._follow_size(gray.shape[1], gray.shape[0])
         self._now = frame.seconds
         found = self._find(gray)
         gone = self._place([box for box, _ in found])
@@ -220,10 +239,6 @@ class Watcher:
         events = [self._event("gone", glyph) for glyph in self.glyphs if glyph.number]
         self.glyphs = []
         return events
-
-    def guide(self, width: int, height: int) -> Box:
-        """Return the guide's box in a frame of this size."""
-        return guide_box(width, height)
 
     def _find(self, gray: GrayImage) -> list[tuple[Box, GrayImage]]:
         """What may be a character, with its writing box."""
@@ -245,12 +260,10 @@ class Watcher:
 
     def _page_glyphs(self, gray: GrayImage) -> tuple[Glyph, ...]:
         if not may_hold_letters(gray):
-            self._noisy = False
             return ()
-        found = () if self._noisy else find_glyphs(gray)
-        # Smoothing costs faint dots: only where the sensor's noise is taken for ink.
-        self._noisy = self._noisy or len(found) > MOST_GLYPHS
-        return find_glyphs(cv2.GaussianBlur(gray, (5, 5), SMOOTH)) if self._noisy else found
+        # Noise is the sensor's own, whatever lies before it. Smoothing costs faint dots.
+        self._noisy = self._noisy or is_noisy(gray)
+        return find_glyphs(cv2.GaussianBlur(gray, (5, 5), SMOOTH) if self._noisy else gray)
 
     def _interval(self) -> float:
         """Seconds until a page is to be searched again."""
@@ -298,7 +311,7 @@ class Watcher:
     def _happened(self) -> list[Event]:
         events: list[Event] = []
         for position, glyph in enumerate(self.glyphs):
-            if glyph.successor is not None and glyph.successor.votes.settled:
+            if glyph.successor is not None and glyph.succeeded:
                 events.append(self._event("gone", glyph))
                 self.glyphs[position] = glyph = glyph.successor
             if glyph.state == "seen" and glyph.votes.best:
@@ -371,3 +384,17 @@ def may_hold_letters(gray: GrayImage) -> bool:
     inside = (left > 0) & (top > 0) & (left + width < size[0]) & (top + height < size[1])
     large = np.maximum(width, height) >= LEAST_SIDE * min(size) / 2
     return 0 < int((inside & large).sum()) <= MOST_PIECES
+
+
+def is_noisy(gray: GrayImage) -> bool:
+    """Whether the middle of a page has so many specks that they are noise and no writing.
+
+    >>> is_noisy(np.full((72, 128), 255, np.uint8))
+    False
+    """
+    height, width = gray.shape
+    share = min(1.0, MIDDLE_SIDE / max(gray.shape))
+    top, left = (round(side * (1 - share) / 2) for side in (height, width))
+    middle = np.ascontiguousarray(gray[top : height - top, left : width - left])
+    _, mask = lift_page(middle)
+    return cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[0] - 1 > MOST_SPECKS
