@@ -11,8 +11,8 @@ from pathlib import Path
 
 import cv2
 
-from hcr_edge.cli.outputs import write_whole
 from hcr_edge.errors import DataError
+from hcr_edge.whole_file import write_whole
 from hcr_runtime import Watcher
 from hcr_runtime.watching import Followed
 
