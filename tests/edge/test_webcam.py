@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hcr_edge import uncertain
 from hcr_edge.datasets import load_dataset
 from hcr_runtime import Classifier, Frame
 from hcr_runtime.recording import Recorder
@@ -165,6 +166,18 @@ def test_uncertain_crops_become_a_data_set(cli, tmp_path: Path, samples_dir: Pat
     data = load_dataset(f"folder:{kept}", label_set=Classifier.load("arabic-letters").spec.labels)
     assert [data.label_set[i].text for i in data.labels.tolist()] == ["ل"]
     assert cli("data", "validate", f"folder:{kept}").code == 0
+
+
+def test_full_folder_of_crops_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uncertain, "MOST", 1)
+    uncertain.UncertainFolder(tmp_path)
+    assert caplog.text == ""
+    (tmp_path / "U+0644").mkdir()
+    (tmp_path / "U+0644" / "00000.png").touch()
+    uncertain.UncertainFolder(tmp_path)
+    assert "no more are kept" in caplog.text
 
 
 @pytest.mark.parametrize(
