@@ -36,11 +36,13 @@ class Mark:
         box: In pixels of the image.
         text: Unicode text, as the script writes it.
         kind: Decides the colour.
+        note: Set beside the text, smaller and on white: a digit in it is taken for no letter.
     """
 
     box: Box
     text: str
     kind: Kind = "accepted"
+    note: str = ""
 
 
 def draw_overlay(image: NDArray[np.uint8], marks: Iterable[Mark]) -> NDArray[np.uint8]:
@@ -72,7 +74,8 @@ def draw_overlay(image: NDArray[np.uint8], marks: Iterable[Mark]) -> NDArray[np.
         cv2.rectangle(canvas, *corners, COLOURS[mark.kind], line)
     for mark in marks:
         if mark.text:
-            _place(canvas, _chip(mark.text, _points(mark.box), mark.kind), mark.box)
+            chip = _chip(mark.text, _points(mark.box), mark.kind, mark.note)
+            _place(canvas, chip, mark.box)
     return canvas
 
 
@@ -93,17 +96,40 @@ def _place(canvas: NDArray[np.uint8], chip: NDArray[np.uint8], box: Box) -> None
 
 
 @lru_cache(maxsize=2048)
-def _chip(text: str, points: int, kind: Kind) -> NDArray[np.uint8]:
-    """Render a text in white on its colour: BGR, uint8."""
+def _chip(text: str, points: int, kind: Kind, note: str = "") -> NDArray[np.uint8]:
+    """Render a text in white on its colour, and its note in the colour on white: BGR, uint8."""
+    white, colour = (_WHITE, _WHITE, _WHITE), COLOURS[kind]
+    chip = _rendered(text, points, white, colour)
+    if not note:
+        return chip
+    beside = _rendered(note, max(LETTER_LIMITS[0], points // 2), colour, white)
+    height = max(len(chip), len(beside))
+    return np.hstack([_heightened(chip, height, colour), _heightened(beside, height, white)])
+
+
+def _heightened(
+    chip: NDArray[np.uint8], height: int, colour: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    above, rest = divmod(height - len(chip), 2)
+    below = above + rest
+    return np.asarray(
+        cv2.copyMakeBorder(chip, above, below, 0, 0, cv2.BORDER_CONSTANT, value=colour), np.uint8
+    )
+
+
+def _rendered(
+    text: str, points: int, ink: tuple[int, int, int], ground: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Draw a text, as large as it is: BGR, uint8."""
     font = _font(points)
     text = "".join(c if c.isprintable() else "?" for c in text)
     left, top, right, bottom = font.getbbox(text)
     rim = max(2, points // 6)
     # As high as a letter at least, or the dot of a full stop would have a chip of its size.
     size = round(right - left) + 2 * rim, max(round(bottom - top), points // 2) + 2 * rim
-    chip = Image.new("RGB", size, COLOURS[kind][::-1])
+    chip = Image.new("RGB", size, ground[::-1])
     place = (size[0] - (right - left)) / 2 - left, (size[1] - (bottom - top)) / 2 - top
-    ImageDraw.Draw(chip).text(place, text, fill=(_WHITE, _WHITE, _WHITE), font=font)
+    ImageDraw.Draw(chip).text(place, text, fill=ink[::-1], font=font)
     return np.ascontiguousarray(np.asarray(chip)[:, :, ::-1])
 
 

@@ -70,9 +70,8 @@ def annotate(frame: Frame, watcher: Watcher, status: str) -> NDArray[np.uint8]:
 
 def _mark(glyph: Followed) -> Mark:
     label = glyph.label or glyph.votes.best
-    # Without the sign for percent, which Arabic and Latin text put on different sides.
-    confidence = f" {100 * glyph.votes.confidence(label):.0f}" if glyph.state == "stable" else ""
-    return Mark(glyph.path.box, label + confidence, _KINDS[glyph.state])
+    note = f"{glyph.votes.confidence(label):.0%}" if glyph.state == "stable" else ""
+    return Mark(glyph.path.box, label, _KINDS[glyph.state], note)
 
 
 def _draw_guide(image: NDArray[np.uint8], guide: Box) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import logging
 import secrets
 import socket
+import sys
 import threading
 import time
 import urllib.parse
@@ -29,7 +31,11 @@ from numpy.typing import NDArray
 from hcr_edge.errors import DataError
 from hcr_runtime import Event
 
+_log = logging.getLogger(__name__)
+
 MOST_CLIENTS = 8
+# Connections that are open at once, of any kind.
+MOST_CONNECTIONS = 32
 # Pictures a second to each client; requests a second, in a burst of so many.
 PICTURE_RATE = 15.0
 REQUEST_RATE, REQUEST_BURST = 10.0, 40
@@ -136,7 +142,7 @@ class WebPage:
     Args:
         host: Address to bind to.
         port: 0 takes a free one.
-        health: What ``/healthz`` answers.
+        health: What ``/healthz`` answers, with 503 where its ``status`` is not ``ok``.
         token: What clients must present where others than this machine can reach the page; by
             default a random one there, and none otherwise.
 
@@ -174,6 +180,8 @@ class WebPage:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    # A browser, or a probe, opens several connections at once.
+    request_queue_size = 64
 
     def __init__(
         self,
@@ -187,18 +195,29 @@ class _Server(ThreadingHTTPServer):
         self.local = is_local(address[0])
         self.requests: dict[str, tuple[float, float]] = {}
         self.lock = threading.Lock()
-        self.clients: dict[socket.socket, threading.Thread] = {}
+        self.clients: dict[socket.socket, threading.Thread | None] = {}
         super().__init__(address, _Handler)
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more connection; else it is closed."""
+        with self.lock:
+            if len(self.clients) >= MOST_CONNECTIONS:
+                return False
+            # Counted from here on: its thread may begin late.
+            self.clients[request] = None
+            return True
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one client, and remember it while that lasts."""
+        """Serve one client, and remember its thread while that lasts."""
         with self.lock:
             self.clients[request] = threading.current_thread()
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            with self.lock:
-                self.clients.pop(request, None)
+        super().process_request_thread(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection, also one that was refused."""
+        super().shutdown_request(request)
+        with self.lock:
+            self.clients.pop(request, None)
 
     def cut_off(self) -> None:
         """End all connections, and the threads that serve them."""
@@ -208,10 +227,14 @@ class _Server(ThreadingHTTPServer):
             with suppress(OSError):
                 request.shutdown(socket.SHUT_RDWR)
         for _, thread in clients:
-            thread.join(0.5)
+            if thread is not None:
+                thread.join(0.5)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients go away as they please: that is no error."""
+        """Log what failed; clients that go away as they please are no error."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            _log.error("cannot answer %s", client_address[0], exc_info=error)
 
     def allows(self, client: str) -> bool:
         """Whether a client's rate of requests is within limits."""
@@ -240,7 +263,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._host_is_ours():
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "another host")
         elif path == "/healthz":
-            self._answer("application/json", json.dumps(self.server.health()).encode())
+            health = self.server.health()
+            ok = health.get("status") == "ok"
+            status = HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE
+            self._answer("application/json", json.dumps(health).encode(), status)
         elif not self._token_is_right(query):
             self._refuse(HTTPStatus.FORBIDDEN, "the token is missing or wrong")
         elif path == "/":
@@ -249,7 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/stream.mjpg":
             self._stream(self._send_pictures)
         elif path == "/events":
-            self._stream(self._send_events)
+            self._stream(lambda: self._send_events(query))
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "nothing here")
 
@@ -260,7 +286,9 @@ class _Handler(BaseHTTPRequestHandler):
         """A page of somebody else's must not reach this machine under a name of its own."""
         if not self.server.local or self.server.token:
             return True
-        return is_local((self.headers.get("Host") or "").rpartition(":")[0].strip("[]"))
+        with suppress(ValueError):
+            return is_local(urllib.parse.urlsplit(f"//{self.headers.get('Host')}").hostname or "")
+        return False
 
     def _token_is_right(self, query: str) -> bool:
         if not self.server.token:
@@ -277,9 +305,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _answer(self, kind: str, body: bytes) -> None:
+    def _answer(self, kind: str, body: bytes, status: HTTPStatus = HTTPStatus.OK) -> None:
         script = "script-src 'unsafe-inline'"
-        self.send_response(HTTPStatus.OK)
+        self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
@@ -318,9 +346,11 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self.wfile.write(head.encode() + data + b"\r\n")
 
-    def _send_events(self) -> None:
+    def _send_events(self, query: str) -> None:
         self._begin("text/event-stream")
-        last = self.headers.get("Last-Event-ID", "")
+        # A browser sends the number by itself, until a refusal; then the page asks for it.
+        asked = urllib.parse.parse_qs(query).get("after", [""])[0]
+        last = self.headers.get("Last-Event-ID") or asked
         for number, data in self.server.board.happenings(int(last) if last.isdecimal() else 0):
             text = f"id: {number}\ndata: {data}\n\n" if number else ": still here\n\n"
             self.wfile.write(text.encode())

@@ -7,14 +7,17 @@ model suggests. Whoever corrects them moves images between the folders, and dele
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 import cv2
 
-from hcr_edge.cli.outputs import write_whole
 from hcr_edge.errors import DataError
+from hcr_edge.whole_file import write_whole
 from hcr_runtime import Watcher
 from hcr_runtime.watching import Followed
+
+_log = logging.getLogger(__name__)
 
 SUGGESTIONS = "suggestions.csv"
 HEAD = ("file", "suggestion", "confidence", "second", "second_confidence", "model", "seconds")
@@ -42,6 +45,7 @@ class UncertainFolder:
         self.folder = folder
         self.count = sum(1 for _ in folder.glob("*/*.png"))
         self._kept: set[int] = set()
+        self._tell_full()
 
     def look(self, watcher: Watcher, seconds: float) -> None:
         """Keep what is worth it among the glyphs that are watched now."""
@@ -64,6 +68,7 @@ class UncertainFolder:
         path = self._free(folder)
         write_whole(path, bytes(cv2.imencode(".png", crop)[1]))
         self.count += 1
+        self._tell_full()
         second = prediction.top[1] if len(prediction.top) > 1 else None
         self._note(
             path.relative_to(self.folder).as_posix(),
@@ -74,6 +79,10 @@ class UncertainFolder:
             model,
             f"{seconds:.3f}",
         )
+
+    def _tell_full(self) -> None:
+        if self.count >= MOST:
+            _log.warning("%s holds %d crops: no more are kept", self.folder, self.count)
 
     def _free(self, folder: Path) -> Path:
         number = self.count

@@ -12,9 +12,10 @@ import typer
 from hcr_edge.cli.console import answer, say, warn, working
 from hcr_edge.cli.extras import export_extra
 from hcr_edge.cli.options import DataDir, Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets import load_dataset
 from hcr_edge.errors import DataError
+from hcr_edge.whole_file import write_whole
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 

@@ -12,11 +12,12 @@ import typer
 
 from hcr_edge.cli.console import answer, say, show, table, warn, working
 from hcr_edge.cli.options import DataDir, Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets import Dataset, load_dataset, parse_spec
 from hcr_edge.datasets.splits import Basis, Split, given_split, known_writers, make_split
 from hcr_edge.errors import DataError
 from hcr_edge.label_maps import find_label_map
+from hcr_edge.whole_file import write_whole
 
 _PARTS = ("train", "val", "calibration", "test", "remaining")
 

@@ -10,10 +10,11 @@ import typer
 
 from hcr_edge.cli.console import answer, fail, say, show, table, working
 from hcr_edge.cli.options import DataDir, Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets.validation import PartSummary, Report
 from hcr_edge.datasets.validation import validate as run
 from hcr_edge.datasets.validation.findings import CHECKS
+from hcr_edge.whole_file import write_whole
 
 _EXAMPLES = 10
 

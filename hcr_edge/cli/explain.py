@@ -11,8 +11,9 @@ import typer
 from hcr_edge.cli.console import answer, say
 from hcr_edge.cli.device import DEFAULT_MODEL, Model
 from hcr_edge.cli.options import Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.errors import DataError
+from hcr_edge.whole_file import write_whole
 from hcr_runtime import Classifier
 from hcr_runtime.explain import explain as draw
 

@@ -1,9 +1,7 @@
-"""Files that commands write: whole or not at all, and never over another unless told to."""
+"""Files that commands write: never over another unless told to."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from hcr_edge.errors import DataError
@@ -21,23 +19,3 @@ def check_new(path: Path, overwrite: bool) -> None:
         raise DataError(f"{path} exists", hint="give --overwrite to replace it")
     if not path.absolute().parent.is_dir():
         raise DataError(f"there is no folder {path.parent}", hint="make it first")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place, and put it there when it is whole.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.absolute().parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # mkstemp makes files that nobody else may read.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

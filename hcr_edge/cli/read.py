@@ -12,8 +12,9 @@ import typer
 
 from hcr_edge.cli.console import answer, err, say
 from hcr_edge.cli.options import Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.drawing import Kind, Mark, draw_overlay
+from hcr_edge.whole_file import write_whole
 from hcr_runtime import (
     Box,
     Classifier,

@@ -10,8 +10,9 @@ import typer
 from hcr_edge.cli.console import answer, say
 from hcr_edge.cli.extras import MissingExtraError
 from hcr_edge.cli.options import Json, Overwrite
-from hcr_edge.cli.outputs import check_new, write_whole
+from hcr_edge.cli.outputs import check_new
 from hcr_edge.errors import DataError
+from hcr_edge.whole_file import write_whole
 from hcr_runtime.carrier import read_model
 from hcr_runtime.integrity import SIGNATURE_SUFFIX
 

@@ -14,7 +14,7 @@ from hcr_edge.cli.options import SETS_HELP, DataDir, Json, Overwrite
 from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets import Dataset, load_dataset, match_labels
 from hcr_edge.errors import DataError
-from hcr_edge.synth import Script, compose, read_truth, score, write_script, write_video
+from hcr_edge.synth import Script, compose, read_truth, score, truth_file, write_script, write_video
 from hcr_runtime import Classifier, watch
 from hcr_runtime.watching import MODES
 
@@ -49,7 +49,8 @@ def video(
         raise DataError(f"there is no mode {mode!r}", allowed=" or ".join(MODES))
     if out.suffix.lower() != ".avi":
         raise DataError(f"{out} is no .avi file", allowed="a name that ends in .avi")
-    check_new(out, overwrite)
+    for path in (out, truth_file(out)):
+        check_new(path, overwrite)
     with working(f"reading {dataset}") as status:
         data = load_dataset(dataset, split, data_dir=data_dir)
         if model is not None:
@@ -66,7 +67,7 @@ def video(
         )
         status.update(f"drawing {script.seconds:.0f} s")
         written = write_video(out, script, compose(script, data))
-    say(f"{out}: {written} frames, {len(script.shown)} characters; {out.with_suffix('.json')}")
+    say(f"{out}: {written} frames, {len(script.shown)} characters; {truth_file(out)}")
 
 
 def measure(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import cv2
 import typer
@@ -14,10 +15,11 @@ import typer
 from hcr_edge.cli import interrupt
 from hcr_edge.cli.console import answer_line, err, say
 from hcr_edge.cli.device import DEFAULT_MODEL, Model
-from hcr_edge.cli.outputs import write_whole
+from hcr_edge.errors import DataError
 from hcr_edge.overlay import Meter, annotate
 from hcr_edge.serve import WebPage, parse_address
 from hcr_edge.uncertain import UncertainFolder
+from hcr_edge.whole_file import write_whole
 from hcr_edge.window import Window
 from hcr_runtime import (
     Classifier,
@@ -33,7 +35,7 @@ from hcr_runtime.camera import is_live
 from hcr_runtime.recording import Recorder
 from hcr_runtime.watching import MODES
 
-# How long a live source is waited for before the window's keys are looked at (seconds).
+# How long anything is waited for before signals and the window's keys are looked at (seconds).
 TICK = 0.1
 
 
@@ -53,7 +55,7 @@ def webcam(
         bool | None,
         typer.Option(
             "--window/--no-window",
-            help="Show the picture; by default unless --serve is given."
+            help="Show the picture; by default unless --json or --serve is given."
             " Keys: q quits, space pauses, s saves the crop, m switches the model.",
         ),
     ] = None,
@@ -84,20 +86,24 @@ def webcam(
     """
     if mode not in MODES:
         raise HcrError(f"there is no mode {mode!r}", allowed=" or ".join(MODES))
+    address = None if serve is None else parse_address(serve)
     with ExitStack() as stack:
         session = Session(source, model, "page" if mode == "page" else "guide", stack)
-        if window if window is not None else serve is None:
+        if text is not None:
+            session.text = stack.enter_context(_open_text(text))
+        if window if window is not None else not as_json and serve is None:
             session.window = Window()
             stack.callback(session.window.close)
+        session.open()
+        if address is not None:
+            session.page = WebPage(*address, session.health, token)
+            stack.callback(session.page.close)
+            err.print(f"serving on {session.page.url}", markup=False)
         if record is not None:
             session.recorder = stack.enter_context(Recorder(record))
         if save_uncertain is not None:
             session.uncertain = UncertainFolder(save_uncertain)
-        if serve is not None:
-            session.page = WebPage(*parse_address(serve), session.health, token)
-            stack.callback(session.page.close)
-            err.print(f"serving on {session.page.url}", markup=False)
-        session.as_json, session.text = as_json, text
+        session.as_json = as_json
         # An interrupt between two frames loses no event.
         with interrupt.deferred() as stopping:
             session.run(stopping)
@@ -125,33 +131,35 @@ class Session:
         self.uncertain: UncertainFolder | None = None
         self.page: WebPage | None = None
         self.as_json = False
-        self.text: Path | None = None
+        self.text: TextIO | None = None
         self.meter = Meter()
         self.seen = 0
         self.paused = False
         self._last: Frame | None = None
+        self._coming = self._frames()
+        self._begin = 0.0
+
+    def open(self) -> None:
+        """Wait for the first frame, so that a source that gives none leaves nothing behind.
+
+        Raises:
+            CameraError: See `frames`.
+        """
+        first = next((frame for frame in self._coming if frame is not None), None)
+        self._coming = itertools.chain([first], self._coming)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Watch until the source ends or the user does."""
-        begin = time.monotonic()
-        for frame in self._frames():
+        self._begin = time.monotonic()
+        for frame in self._coming:
             if stopping():
                 break
             if frame is not None and not self.paused:
                 self._see(frame)
             elif self.live is not None and self._last is not None:
                 self._show(self._last)  # the state has changed
-            ahead = 0.0
-            if self.live is None and frame is not None and (self.window or self.page):
-                # Whoever looks on sees a file at its own pace.
-                ahead = begin + frame.seconds - time.monotonic()
-            if not self._obey(ahead):
+            if not self._wait(frame, stopping):
                 break
-            while self.paused and self.live is None:
-                paused_at = time.monotonic()
-                if stopping() or not self._obey(TICK):
-                    return
-                begin += time.monotonic() - paused_at
 
     def finish(self) -> None:
         """Tell what remains to be told."""
@@ -177,6 +185,22 @@ class Session:
             return
         while True:
             yield self.live.next(TICK)
+
+    def _wait(self, frame: Frame | None, stopping: Callable[[], bool]) -> bool:
+        """Obey keys, and show a file at its own pace to whoever looks on; False to quit."""
+        if self.live is not None or frame is None:
+            return self._obey(0.0)
+        paced = self.window is not None or self.page is not None
+        while True:
+            now = time.monotonic()
+            ahead = self._begin + frame.seconds - now if paced else 0.0
+            held = self.paused
+            if stopping() or not self._obey(TICK if held else min(ahead, TICK)):
+                return False
+            if held:
+                self._begin += time.monotonic() - now  # a pause stops the file's clock
+            elif ahead <= TICK and not self.paused:
+                return True
 
     def _see(self, frame: Frame) -> None:
         if self.recorder is not None:
@@ -220,8 +244,8 @@ class Session:
                 self.page.board.tell(event)
         stable = "".join(event.label for event in events if event.event == "stable")
         if self.text is not None and stable:
-            with self.text.open("a", encoding="utf-8") as file:
-                file.write(stable)
+            self.text.write(stable)
+            self.text.flush()
 
     def _obey(self, wait: float) -> bool:
         """Do what a key asks for, after waiting for it (seconds); False to quit."""
@@ -257,6 +281,16 @@ class Session:
         self._tell(self.watcher.close())
         self.watcher.classifier = Classifier.load(following)
         err.print(f"reading with {following}", markup=False)
+
+
+def _open_text(path: Path) -> TextIO:
+    """Open the file of `--text` before anything is watched for it."""
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}", hint="give --text another file"
+        ) from error
 
 
 COMMANDS = (webcam,)

@@ -2,7 +2,7 @@
 
 from hcr_edge.synth.compose import Composition, Distraction, Script, Shown, compose, write_script
 from hcr_edge.synth.score import Score, score
-from hcr_edge.synth.video import read_truth, write_video
+from hcr_edge.synth.video import read_truth, truth_file, write_video
 
 __all__ = [
     "Composition",
@@ -13,6 +13,7 @@ __all__ = [
     "compose",
     "read_truth",
     "score",
+    "truth_file",
     "write_script",
     "write_video",
 ]

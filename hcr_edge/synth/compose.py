@@ -23,9 +23,11 @@ Kind = Literal["blank", "hand", "print"]
 KINDS: tuple[Kind, ...] = ("blank", "hand", "print")
 # Sheets are larger than the frame, by this factor, so that shake shows no edge.
 MARGIN = 1.2
-# Letters' longer side, in shares of the guide's box and of the frame's height.
+# Letters' longer side, in shares of the guide's box and of the frame's height; no cell of a page
+# is filled further than this.
 GUIDE_SIDE = (0.3, 0.6)
 PAGE_SIDE = (0.09, 0.13)
+CELL_SHARE = 0.65
 # Seconds for which sheets come, rest, go, and the paper lies bare.
 COMES, RESTS, GOES, BARE = (0.3, 0.6), (1.0, 1.6), (0.3, 0.6), (0.6, 1.0)
 
@@ -281,8 +283,10 @@ def _places(mode: Mode, width: int, height: int, rng: Rng) -> list[Box]:
         x = width / 2 + rng.uniform(-spare, spare)
         y = height / 2 + rng.uniform(-spare, spare)
         return [_square(x, y, side)]
-    side = round(height * rng.uniform(*PAGE_SIDE))
+    share = rng.uniform(*PAGE_SIDE)
     rows, columns = int(rng.integers(2, 5)), int(rng.integers(3, 6))
+    # Beside its shift of a tenth each way a letter, at its largest, keeps to its cell.
+    side = round(min(share * height, CELL_SHARE * min(width / columns, height / rows)))
     places = []
     for row in range(rows):
         for column in range(columns):

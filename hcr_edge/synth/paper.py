@@ -57,7 +57,7 @@ def write(rng: Rng, sheet: Picture, image: GrayImage, centre: tuple[int, int], s
     glyph = cv2.copyMakeBorder(ink, rim, rim, rim, rim, cv2.BORDER_CONSTANT, value=0)
     glyph = glyph[top : top + height + 2 * rim, left : left + width + 2 * rim]
     scale = side / max(width, height)
-    size = (round(glyph.shape[1] * scale), round(glyph.shape[0] * scale))
+    size = (max(1, round(glyph.shape[1] * scale)), max(1, round(glyph.shape[0] * scale)))
     smooth = cv2.resize(glyph, size, interpolation=cv2.INTER_CUBIC)
     smooth = cv2.GaussianBlur(smooth, (0, 0), max(0.6, 0.35 * scale)).astype(np.float32)
     # A pen's edge is sharp, however coarse the scan; pressure and grain vary inside.
@@ -65,8 +65,11 @@ def write(rng: Rng, sheet: Picture, image: GrayImage, centre: tuple[int, int], s
     cover *= 1 - 0.12 * np.abs(_fine_noise(rng, *size, 1.2, 1.0))
     colour = np.array(INKS[rng.integers(len(INKS))], np.float32) + rng.uniform(-15, 15)
     x, y = centre[0] - size[0] // 2, centre[1] - size[1] // 2
-    part = sheet[y : y + size[1], x : x + size[0]]
-    part[:] = np.clip(part + (colour - part) * np.clip(cover, 0, 1)[:, :, None], 0, 255)
+    # What lies beyond the sheet is cut off.
+    rows, columns = slice(max(y, 0), max(y + size[1], 0)), slice(max(x, 0), max(x + size[0], 0))
+    part = sheet[rows, columns]
+    cover = np.clip(cover[max(-y, 0) :, max(-x, 0) :], 0, 1)[: part.shape[0], : part.shape[1]]
+    part[:] = np.clip(part + (colour - part) * cover[:, :, None], 0, 255)
     edge = round(rim * scale)
     return Box(x + edge, y + edge, size[0] - 2 * edge, size[1] - 2 * edge)
 

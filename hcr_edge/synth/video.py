@@ -11,6 +11,7 @@ import cv2
 
 from hcr_edge.errors import DataError
 from hcr_edge.synth.compose import Script
+from hcr_edge.whole_file import write_whole
 from hcr_runtime import Frame
 
 
@@ -42,7 +43,7 @@ def write_video(path: Path, script: Script, frames: Iterable[Frame]) -> int:
             count += 1
         writer.release()
         text = json.dumps(script.to_dict(), ensure_ascii=False, indent=1)
-        truth_file(path).write_text(text + "\n", encoding="utf-8")
+        write_whole(truth_file(path), (text + "\n").encode())
         unfinished.replace(path)
     finally:
         writer.release()

@@ -28,6 +28,16 @@ def test_letters_differ() -> None:
     assert len({image.tobytes() for image in drawn}) == 6
 
 
+def test_note_stands_beside_the_text_on_white() -> None:
+    gray = np.full((240, 320, 3), 128, np.uint8)
+    box = Box(100, 120, 60, 50)
+    plain, noted = (draw_overlay(gray, [Mark(box, "ا", note=note)]) for note in ("", "100%"))
+    _, columns = np.nonzero((plain[:120] != 128).any(axis=2))
+    beside = noted[:120, columns.max() + 1 :]
+    assert (beside == 255).all(axis=2).any()
+    assert (beside == COLOURS["accepted"]).all(axis=2).any()
+
+
 def test_font_has_every_label_that_ships() -> None:
     font = _font(20)
     missing = bytes(font.getmask("\U0010fffd"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +22,7 @@ import numpy as np
 import pytest
 
 from hcr_edge.errors import DataError
-from hcr_edge.serve import MOST_CLIENTS, REQUEST_BURST, WebPage, parse_address
+from hcr_edge.serve import MOST_CLIENTS, MOST_CONNECTIONS, REQUEST_BURST, WebPage, parse_address
 from hcr_runtime import Box, Event
 from tests.edge.live_camera import network_camera
 
@@ -104,6 +106,47 @@ def test_clients_are_limited(page: WebPage) -> None:
         stream.close()
 
 
+def test_events_go_on_after_the_one_that_is_named(page: WebPage) -> None:
+    for number in (1, 2):
+        page.board.tell(Event("gone", number, "ب", "beh", 0.9, Box(1, 2, 3, 4), 0.5, 0.1, 0.5))
+    url = f"http://127.0.0.1:{page.port}/events?token=s3cret&after=1"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        assert answer.read(5) == b"id: 2"
+
+
+def test_connections_are_limited(page: WebPage) -> None:
+    address = ("127.0.0.1", page.port)
+    idle = [socket.create_connection(address, timeout=5) for _ in range(MOST_CONNECTIONS)]
+    with socket.create_connection(address, timeout=5) as refused:
+        assert refused.recv(1) == b""
+    for connection in idle:
+        connection.close()
+    until = time.monotonic() + 5
+    while (status := answers(page)) != 200 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert status == 200
+
+
+def answers(page: WebPage) -> int:
+    try:
+        return get(page, "/healthz")[0]
+    except OSError:
+        return 0
+
+
+def test_health_that_is_not_ok_and_one_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    states = iter(["ok", "stalled"])
+    page = WebPage("127.0.0.1", 0, lambda: {"status": next(states)})
+    try:
+        assert get(page, "/healthz") == (200, b'{"status": "ok"}')
+        assert get(page, "/healthz") == (503, b'{"status": "stalled"}')
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(page, "/healthz")
+    finally:
+        page.close()
+    assert "StopIteration" in caplog.text
+
+
 def test_rate_is_limited(page: WebPage) -> None:
     answers = [get(page, "/healthz")[0] for _ in range(REQUEST_BURST + 30)]
     assert answers[:REQUEST_BURST] == [200] * REQUEST_BURST
@@ -116,7 +159,10 @@ def test_other_names_for_this_machine_are_refused() -> None:
     try:
         assert page.token == ""
         assert get(page, "/", token="", Host="evil.example:80")[0] == 421
-        assert get(page, "/", token="", Host=f"localhost:{page.port}")[0] == 200
+        for host in ("127.evil.example", "[::1", "[evil]", ""):
+            assert get(page, "/", token="", Host=host)[0] == 421
+        for host in ("localhost", f"localhost:{page.port}", "127.0.0.1", "[::1]", "[::1]:80"):
+            assert get(page, "/", token="", Host=host)[0] == 200
     finally:
         page.close()
 

@@ -12,7 +12,9 @@ import pytest
 
 from hcr_edge.datasets import Dataset, load_samples
 from hcr_edge.synth import Script, compose, score, write_script
+from hcr_edge.synth.paper import write
 from hcr_runtime import Box, Classifier, Event, watch
+from hcr_runtime.image import to_gray
 from hcr_runtime.watching import guide_box
 
 
@@ -65,6 +67,24 @@ def test_letters_are_where_the_script_says(data: Dataset) -> None:
         assert inside.min() < np.median(around) - 30, shown
 
 
+@pytest.mark.parametrize(("width", "height"), [(240, 640), (64, 1024), (64, 64)])
+def test_pages_of_any_form_hold_their_letters(data: Dataset, width: int, height: int) -> None:
+    script = write_script(data, mode="page", count=20, width=width, height=height, rate=2)
+    for shown in script.shown:
+        box = shown.box
+        assert min(box.left, box.top, width - box.left - box.width) >= 0
+        assert box.top + box.height <= height
+    assert {frame.image.shape for frame in compose(script, data)} == {(height, width, 3)}
+
+
+def test_writing_is_cut_at_the_edges_of_a_sheet(data: Dataset) -> None:
+    letter = to_gray(data.encoded(0))
+    for centre in ((0, 0), (59, 39), (-500, 20), (30, 900)):
+        sheet = np.full((40, 60, 3), 240, np.uint8)
+        write(np.random.default_rng(0), sheet, letter, centre, 50)
+        assert (sheet < 200).any() == (centre[0] > -50 and centre[1] < 90), centre
+
+
 def test_watching_finds_what_was_shown(data: Dataset, classifier: Classifier) -> None:
     script = write_script(data, count=4, distract=1, seed=5, width=320, height=240)
     events = list(watch(compose(script, data), classifier))
@@ -108,6 +128,10 @@ def test_command_makes_and_measures(cli, tmp_path: Path) -> None:
     assert found["right"] >= 1
     again = cli("synth", "video", "--out", clip, *options)
     assert (again.code, "exists" in again.errors[0]) == (2, True)
+    clip.rename(tmp_path / "other.avi")
+    again = cli("synth", "video", "--out", clip, *options)
+    assert (again.code, "clip.json exists" in again.errors[0]) == (2, True)
+    (tmp_path / "other.avi").rename(clip)
     other = cli("synth", "measure", clip, "--split", "calibration")
     assert (other.code, "shows samples test" in other.errors[0]) == (2, True)
 

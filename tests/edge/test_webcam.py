@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import cv2
 import numpy as np
 import pytest
 
+from hcr_edge import uncertain
 from hcr_edge.datasets import load_dataset
-from hcr_runtime import Classifier
+from hcr_runtime import Classifier, Frame
+from hcr_runtime.recording import Recorder
 from tests.edge.live_camera import network_camera
 
 COMMAND = [sys.executable, "-c", "from hcr_edge.cli import main; main()", "webcam"]
@@ -29,8 +32,11 @@ def clip(samples_dir: Path) -> Path:
     return samples_dir / "photos" / "clip.avi"
 
 
-def test_json_tells_each_letter_once(cli, clip: Path) -> None:
-    answer = cli("webcam", "--source", clip, "--no-window", "--json")
+def test_json_tells_each_letter_once(cli, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    # There is no window with --json, also where there is no screen.
+    answer = cli("webcam", "--source", clip, "--json")
     assert answer.code == 0
     events = [json.loads(line) for line in answer.out.splitlines()]
     keys = {"event", "glyph", "label", "name", "confidence", "box", "t", "first", "last"}
@@ -52,6 +58,24 @@ def test_text_grows(cli, clip: Path, tmp_path: Path) -> None:
     for _ in range(2):
         assert cli("webcam", "--source", clip, "--no-window", "--text", text).code == 0
     assert text.read_text(encoding="utf-8") == "بسوبسو"
+
+
+def test_text_that_cannot_be_written_is_told_at_once(cli, tmp_path: Path) -> None:
+    recording = tmp_path / "recording.tar"
+    with Recorder(recording) as recorder:  # nothing is ever stable in it
+        recorder.add(Frame(0, 0.0, np.full((120, 160, 3), 230, np.uint8)))
+    place = tmp_path / "absent" / "letters.txt"
+    answer = cli("webcam", "--source", recording, "--no-window", "--text", place)
+    assert (answer.code, f"cannot write {place}" in answer.errors[0]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "options", [("--serve", "nowhere"), ("--source", "absent.avi"), ("--source", "http://[::1]:1/")]
+)
+def test_mistakes_leave_no_recording(cli, clip: Path, tmp_path: Path, options: tuple) -> None:
+    recording = tmp_path / "recording.tar"
+    answer = cli("webcam", "--source", clip, "--no-window", "--record", recording, *options)
+    assert (answer.code, recording.exists()) == (2, False)
 
 
 def test_record_and_replay(cli, clip: Path, tmp_path: Path) -> None:
@@ -81,6 +105,20 @@ def test_signals_stop_it_at_once(clip: Path, signum: int) -> None:
         process = start("--source", camera, "--no-window", "--serve", "127.0.0.1:0")
         process.stdout.readline()
         stop(process, signum)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_it_in_a_hole_of_a_recording(tmp_path: Path, signum: int) -> None:
+    recording = tmp_path / "hole.tar"
+    with Recorder(recording) as recorder:
+        for index, seconds in enumerate((0.0, 60.0, 60.1)):
+            recorder.add(Frame(index, seconds, np.full((120, 160, 3), 230, np.uint8)))
+    process = start("--source", recording, "--serve", "127.0.0.1:0")
+    url = process.stderr.readline().split()[-1]
+    while urllib.request.urlopen(url + "healthz", timeout=5).read().find(b'"frames": 2') < 0:
+        time.sleep(0.05)
+    stop(process, signum)
     assert process.returncode == 0
 
 
@@ -130,6 +168,18 @@ def test_uncertain_crops_become_a_data_set(cli, tmp_path: Path, samples_dir: Pat
     assert cli("data", "validate", f"folder:{kept}").code == 0
 
 
+def test_full_folder_of_crops_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uncertain, "MOST", 1)
+    uncertain.UncertainFolder(tmp_path)
+    assert caplog.text == ""
+    (tmp_path / "U+0644").mkdir()
+    (tmp_path / "U+0644" / "00000.png").touch()
+    uncertain.UncertainFolder(tmp_path)
+    assert "no more are kept" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -150,8 +200,9 @@ def test_without_a_screen_the_message_says_what_to_use(
 ) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    answer = cli("webcam", "--source", clip)
-    assert answer.code == 2
+    for asked in ((), ("--json", "--window")):
+        answer = cli("webcam", "--source", clip, *asked)
+        assert answer.code == 2
     assert "--no-window" in answer.errors[0]
     assert "--serve" in answer.errors[0]
 
