@@ -157,6 +157,8 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         does not keep to the boxes, as on squared paper.
     """
     count, kinds = len(components.area), int(boxes.max()) + 1
+    if kinds == 1 or count == 0:
+        return None
     usable = components.usable()
     home = boxes.ravel()[components.ink]
     votes = np.bincount(components.owner * kinds + home, minlength=count * kinds)

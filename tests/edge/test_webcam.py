@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,14 +90,18 @@ def test_record_and_replay(cli, clip: Path, tmp_path: Path) -> None:
 
 
 def test_live_is_recorded_and_replayed_to_the_same_events(cli, clip: Path, tmp_path: Path) -> None:
-    recording = tmp_path / "live.tar"
-    with network_camera(clip) as camera:
-        process = start("--source", camera, "--no-window", "--json", "--record", recording)
-        lines = [process.stdout.readline() for _ in range(6)]
-        rest = stop(process, signal.SIGINT)
-    told = "".join(lines) + rest
-    assert '"stable"' in told
-    assert cli("webcam", "--source", recording, "--no-window", "--json").out == told
+    recording, told = tmp_path / "live.tar", tmp_path / "told.jsonl"
+    with network_camera(clip) as camera, told.open("w") as stdout:
+        process = start(
+            "--source", camera, "--no-window", "--json", "--record", recording, stdout=stdout
+        )
+        deadline = time.monotonic() + 60
+        while told.read_text(encoding="utf-8").count("\n") < 6 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stop(process, signal.SIGINT)
+    events = told.read_text(encoding="utf-8")
+    assert '"stable"' in events
+    assert cli("webcam", "--source", recording, "--no-window", "--json").out == events
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -122,10 +127,12 @@ def test_signals_stop_it_in_a_hole_of_a_recording(tmp_path: Path, signum: int) -
     assert process.returncode == 0
 
 
-def start(*options: object, **environment: str) -> subprocess.Popen[str]:
+def start(
+    *options: object, stdout: Any = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, *map(str, options)],
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcr_runtime import Box, Classifier, ImageError, find_glyphs, frames, largest_glyph
+from hcr_runtime.components import Components, group_in_boxes
 from hcr_runtime.image import to_gray
 from hcr_runtime.segment import MIN_SHARE, crop_glyph
 
@@ -238,3 +239,11 @@ def test_crops_of_a_page_are_read(letter: Letter, classifier: Classifier) -> Non
     names = [prediction.name for prediction in classifier.classify_batch([g.crop for g in glyphs])]
     wanted = [name for names in LINES for name in names]
     assert sum(a == b for a, b in zip(names, wanted, strict=True)) >= 10
+
+
+def test_boxes_without_a_place_for_letters_hold_none() -> None:
+    """Noise made lines that cross, and left no pixel between them."""
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:24] = 255
+    components = Components(mask, mask, np.zeros_like(mask))
+    assert group_in_boxes(components, np.zeros((40, 60), np.int32)) is None
