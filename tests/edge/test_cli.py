@@ -209,6 +209,7 @@ def test_verify_json(cli, exported: Path, data_dir: Path, tmp_path: Path) -> Non
     assert document["images"] == {
         "description": "140 images of ahcd, test",
         "synthetic": False,
+        "labelled": True,
         "total": 140,
     }
     for item in document["artifacts"]:
