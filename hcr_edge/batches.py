@@ -12,6 +12,7 @@ from hcr_edge.augment import Augmentation
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
+from hcr_edge.neighbours import Neighbours
 from hcr_edge.outliers import TRAINED, draw_outlier
 from hcr_edge.recipe import Recipe
 from hcr_export._keras import keras
@@ -45,6 +46,11 @@ class InkBatches(keras.utils.PyDataset):
         self.spec = spec
         self.batch_size = min(recipe.batch_size, len(keep))
         self.outliers = math.ceil(recipe.outliers * self.batch_size)
+        texts = [data.label_set[data.labels[i]].text for i in keep] if recipe.neighbours else []
+        self.neighbours = Neighbours(self.inks, texts)
+        self.composed = 0
+        if self.neighbours.letters:
+            self.composed = math.ceil(recipe.neighbours * self.batch_size)
         self.seed = recipe.seed
         self.augment: Augmentation | None = recipe.augmentation
         self.plain = (
@@ -69,9 +75,10 @@ class InkBatches(keras.utils.PyDataset):
         if self.teachers:
             answers = np.mean([_answers(teacher, images) for teacher in self.teachers], axis=0)
             targets = (1 - self.distill) * targets + self.distill * answers
-        if self.outliers:
-            images = np.concatenate([images, self._drawings(rng)])
-            uniform = np.full((self.outliers, targets.shape[1]), 1 / targets.shape[1])
+        strange = self._drawings(rng) + self._compositions(rng)
+        if strange:
+            images = np.concatenate([images, np.stack(strange)])
+            uniform = np.full((len(strange), targets.shape[1]), 1 / targets.shape[1])
             targets = np.concatenate([targets, uniform])
         return images, targets.astype(np.float32)
 
@@ -80,9 +87,17 @@ class InkBatches(keras.utils.PyDataset):
             return np.asarray(self.plain)[chosen]
         return np.stack([preprocess(self.augment(self.inks[i], rng), self.spec) for i in chosen])
 
-    def _drawings(self, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _drawings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
         kinds = [TRAINED[i] for i in rng.integers(len(TRAINED), size=self.outliers)]
-        return np.stack([preprocess(draw_outlier(kind, rng), self.spec) for kind in kinds])
+        return [preprocess(draw_outlier(kind, rng), self.spec) for kind in kinds]
+
+    def _compositions(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+        known = self.neighbours.letters
+        letters = [known[i] for i in rng.integers(len(known), size=self.composed)] if known else []
+        inks = [self.neighbours.draw(letter, rng) for letter in letters]
+        if self.augment is not None:
+            inks = [self.augment(ink, rng) for ink in inks]
+        return [preprocess(ink, self.spec) for ink in inks]
 
 
 def open_teacher(name: str, spec: ModelSpec) -> KerasFile:

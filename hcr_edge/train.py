@@ -21,6 +21,7 @@ from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.findings import commonest_mistakes, describe_recipe, result_of, with_findings
+from hcr_edge.neighbours import Neighbours
 from hcr_edge.outliers import TRAINED, draw_outliers
 from hcr_edge.protocol import protocol_of, split_dataset
 from hcr_edge.recipe import Recipe
@@ -44,7 +45,8 @@ from hcr_runtime import (
     preprocess,
     probabilities,
 )
-from hcr_runtime.image import ImageLike
+from hcr_runtime.image import ImageLike, to_gray
+from hcr_runtime.preprocess import lift_ink
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,11 @@ def train(
     result["false_acceptance"] = false_acceptance(
         lambda images: accepts(images, scores(best, _inputs(images, spec), spec), spec)
     )
+    neighbours = _draw_neighbours(validation, spec) if recipe.neighbours else {}
+    result["neighbours"] = {
+        letter: float(accepts(drawn, scores(best, _inputs(drawn, spec), spec), spec).mean())
+        for letter, drawn in neighbours.items()
+    }
     result["validation"] = {
         "dataset": validation.title,
         "accuracy": state.best_accuracy,
@@ -365,6 +372,17 @@ def _body(source: str, spec: ModelSpec) -> Any:
             f"the source {source} was trained on other tensors", allowed=f"{spec.input}"
         )
     return body_of(lender.model)
+
+
+def _draw_neighbours(data: Dataset, spec: ModelSpec) -> dict[str, list[NDArray[np.uint8]]]:
+    """Letters that the model does not know, composed from the writing of `data`, each 100 times."""
+    inks = [lift_ink(to_gray(image)) for image in data.images]
+    neighbours = Neighbours(inks, [spec.labels[label].text for label in data.labels])
+    rng = np.random.default_rng(1)
+    return {
+        letter: [neighbours.draw(letter, rng) for _ in range(OUTLIERS)]
+        for letter in neighbours.letters
+    }
 
 
 def _fit_rejection(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hcr_edge.augment import Augmentation
 from hcr_edge.batches import InkBatches, open_teacher
 from hcr_edge.checkpoints import find_checkpoint
-from hcr_edge.datasets import Dataset
+from hcr_edge.datasets import Dataset, load_dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.labels import ARABIC_LETTERS, PERSIAN_DIGITS
 from hcr_edge.recipe import Recipe
@@ -52,6 +54,23 @@ def test_drawings_are_shown_as_nothing(letters: Dataset) -> None:
 def test_a_small_batch_has_a_drawing_too(letters: Dataset) -> None:
     recipe = Recipe("m", "edge-s", batch_size=8, outliers=0.06)
     assert len(InkBatches(letters, SPEC, recipe)[0][0]) == 9
+
+
+def test_neighbours_are_shown_as_nothing(ahcd: Callable[[str], Dataset]) -> None:
+    letters = ahcd("test").limit(560)
+    plain = Recipe("m", "edge-s", batch_size=32, outliers=0.1, augmentation=Augmentation())
+    images, targets = InkBatches(letters, SPEC, replace(plain, neighbours=0.25))[0]
+    assert images.shape == (44, 32, 32, 1)
+    np.testing.assert_allclose(targets[32:], 1 / 28, rtol=1e-6)
+    np.testing.assert_array_equal(images[:36], InkBatches(letters, SPEC, plain)[0][0])
+    assert (np.ptp(images[36:], axis=(1, 2, 3)) > 0).all()
+
+
+def test_digits_have_no_neighbours(data_dir: Path) -> None:
+    spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")
+    digits = load_dataset("hoda", "test", data_dir=data_dir).limit(64)
+    recipe = Recipe("m", "edge-s", batch_size=32, neighbours=0.25)
+    assert len(InkBatches(digits, spec, recipe)[0][0]) == 32
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
         learning_rate=0.0025,
         augmentation=Augmentation(resolution=(32, 40), shear=0.5),
         outliers=0.1,
+        neighbours=0.05,
         seed=11,
     )
     again = load_recipe(_write(tmp_path, recipe.to_yaml()))
@@ -152,6 +153,7 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("weight_decay: some", "weight_decay"),
         ("outliers: 0.9", "outliers"),
         ("outliers: many", "outliers"),
+        ("neighbours: -0.1", "neighbours"),
         ("teachers: [7]", "teachers"),
         ("teachers: arabic-letters", "teachers"),  # a list is wanted
         ("distill: 0.5", "distill"),  # of whom?
