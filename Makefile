@@ -13,7 +13,7 @@ demo: $(READY)
 	$(BIN)/hcr-edge classify samples/photos/*.jpg --model $(OUT)/arabic-letters-int8.onnx
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
