@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("-m", "--model", default="arabic-letters", help=_MODEL_HELP)
     classify.add_argument("--top", type=_positive, default=3, help="candidates to name")
     classify.add_argument("--engine", choices=("onnxruntime", "litert", "opencv"))
-    classify.add_argument("--allow", help="letters that may be answered, e.g. --allow ابت")
-    classify.add_argument("--deny", help="letters that may not be answered")
+    classify.add_argument(
+        "--allow", type=list, help="letters that may be answered, e.g. --allow ابت"
+    )
+    classify.add_argument("--deny", type=list, help="letters that may not be answered")
     classify.set_defaults(command=_classify)
 
     read = commands.add_parser(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.components import (
     BOX_SHARE,
     Components,
@@ -93,8 +94,7 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     0 Box(left=220, top=100, width=6, height=60)
     1 Box(left=150, top=100, width=6, height=60)
     """
-    if direction not in ("ltr", "rtl"):
-        raise HcrError(f"direction is {direction!r}", allowed="ltr, rtl")
+    check_choice("direction", direction, ("ltr", "rtl"))
     gray, block = _shrink(to_gray(page))
     if min(gray.shape) < LEAST_SIDE:
         return ()
@@ -230,13 +230,31 @@ def ink_mask(gray: GrayImage) -> GrayImage:
 def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
     """Cut a glyph out of its frame and lay it into a writing box of the usual proportion.
 
+    Args:
+        frame: A path, the bytes of an image file, or an array (see `to_gray`).
+        box: Where the glyph is, in pixels of the frame, as `largest_glyph` gives it; what of it
+            lies outside of the frame is left out.
+
     Returns:
-        Grey, uint8, square; what surrounded the glyph is replaced by the paper's brightness.
+        Grey, uint8, square, for `Classifier.classify`; what surrounded the glyph is replaced by
+        the paper's brightness.
+
+    Raises:
+        ImageError: `frame` is no image.
+        HcrError: `box` is none, or lies outside of the frame.
+
+    >>> paper = np.full((240, 320), 200, np.uint8)
+    >>> paper[100:160, 150:156] = 0
+    >>> crop_glyph(paper, Box(150, 100, 6, 60)).shape
+    (109, 109)
     """
     gray = to_gray(frame)
+    check_type("box", box, Box, hint="largest_glyph finds one")
+    _check_inside(box, gray)
     rim = max(2, max(box.width, box.height) // 16)
     top, left = max(box.top - rim, 0), max(box.left - rim, 0)
-    crop = gray[top : box.top + box.height + rim, left : box.left + box.width + rim]
+    bottom, right = box.top + box.height + rim, box.left + box.width + rim
+    crop = gray[top:bottom, left:right]
     edge = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]])
     height, width = crop.shape
     side = max(round(max(box.width, box.height) / BOX_SHARE), height, width)
@@ -253,3 +271,18 @@ def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
         ),
         np.uint8,
     )
+
+
+def _check_inside(box: Box, gray: GrayImage) -> None:
+    """Raise `HcrError` unless a box has pixels of the frame in it."""
+    height, width = gray.shape
+    edges = (box.left, box.top, box.width, box.height)
+    whole = all(isinstance(edge, int | np.integer) for edge in edges)
+    if not (
+        whole
+        and box.width > 0
+        and box.height > 0
+        and -box.width < box.left < width
+        and -box.height < box.top < height
+    ):
+        raise HcrError(f"box is {received(box)}", allowed=f"within {width} x {height} pixels")

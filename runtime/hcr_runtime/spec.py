@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from hcr_runtime.arguments import check_type, received
 from hcr_runtime.errors import SpecError
-from hcr_runtime.spec_json import build, mapping
+from hcr_runtime.spec_json import Typed, build, mapping
 
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ Levels: TypeAlias = "float | tuple[float, float, float]"
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class Label(Typed):
     """One class: a character as it is written, and its names.
 
     Attributes:
@@ -63,7 +64,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class InputSpec:
+class InputSpec(Typed):
     """The input tensor, without its batch axis.
 
     Attributes:
@@ -84,7 +85,7 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class PreprocessSpec:
+class PreprocessSpec(Typed):
     """Parameters of `hcr_runtime.preprocess`, version 1.
 
     Lengths are fractions of the tensor's side, so that they hold for any input size.
@@ -120,7 +121,7 @@ class PreprocessSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RejectionSpec:
+class RejectionSpec(Typed):
     """When a prediction is refused.
 
     Attributes:
@@ -131,7 +132,7 @@ class RejectionSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Typed):
     """Where a model comes from.
 
     Attributes:
@@ -162,7 +163,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
+class ModelSpec(Typed):
     """Everything a program must know to use a model file.
 
     Attributes:
@@ -195,9 +196,15 @@ class ModelSpec:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
+        Typed.__post_init__(self)  # slots make another class of it, which super() does not know
+        for name, part in _PARTS.items():
+            check_type(f"ModelSpec.{name}", getattr(self, name), part, SpecError)
+        check_type("ModelSpec.labels", self.labels, tuple, SpecError)
+        for label in self.labels:
+            check_type("one of ModelSpec.labels", label, Label, SpecError)
         if self.schema_version != SCHEMA_VERSION:
             raise SpecError(
-                f"the model's description has schema version {self.schema_version!r}",
+                f"the model's description has schema version {received(self.schema_version)}",
                 allowed=str(SCHEMA_VERSION),
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
@@ -243,9 +250,10 @@ class ModelSpec:
                 "0 to 1",
             ),
         )
-        for name, received, passed, allowed in checks:
+        for name, value, passed, allowed in checks:
             if not passed:
-                raise SpecError(f"the model's description: {name} is {received}", allowed=allowed)
+                shown = value if isinstance(value, str) else received(value)
+                raise SpecError(f"the model's description: {name} is {shown}", allowed=allowed)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -278,7 +286,7 @@ class ModelSpec:
         version = fields.get("schema_version")
         if version != SCHEMA_VERSION:
             raise SpecError(
-                f"the model's description has schema version {version!r}",
+                f"the model's description has schema version {received(version)}",
                 allowed=str(SCHEMA_VERSION),
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
@@ -296,7 +304,7 @@ class ModelSpec:
         """Build a description from JSON text; raises `SpecError` like `from_dict`."""
         try:
             data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(f"the model's description is not JSON ({error})") from error
         return cls.from_dict(data)
 
