@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.targets import TARGETS, seeds
@@ -37,7 +37,7 @@ from hcr_runtime.engines import open_engine
 
 NANO = shipped_models()["arabic-letters-nano"].read_bytes()
 # The targets whose inputs are read by our own code, and cheap.
-CHEAP = [name for name in TARGETS if name != "model"]
+CHEAP = [name for name in TARGETS if name not in ("model", "page")]
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -59,6 +59,12 @@ def test_damaged_seeds(name: str, data: st.DataObject) -> None:
 @given(st.binary(max_size=600))
 def test_arrays_of_every_type_shape_and_order(data: bytes) -> None:
     TARGETS["array"](data)
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=300))
+def test_pages_of_any_shape_and_size(data: bytes) -> None:
+    TARGETS["page"](data)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
