@@ -112,7 +112,10 @@ def _classify(chosen: argparse.Namespace) -> int:
             answers.append({"image": name, "error": str(error)})
             continue
         answers.append({"image": name, **found.to_dict()})
-        if not chosen.json:
+        if not found.label:
+            code = 2
+            _fail(f"{name}: the image is empty: no ink found")
+        elif not chosen.json:
             refused = "" if found.accepted else f"\t(not accepted: {found.reason})"
             _say(f"{name}\t{found.label}\t{found.name}\t{found.confidence:.3f}{refused}")
     if chosen.json:
