@@ -26,6 +26,7 @@ from hcr_runtime import (
     Classifier,
     HcrError,
     ImageError,
+    Limits,
     ModelError,
     ModelSpec,
     SpecError,
@@ -76,6 +77,18 @@ def test_short_run_guided_by_coverage(name: str, runs: int, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"number_of_executed_units: {runs}" in done.stderr
     assert not list((tmp_path / "findings").iterdir())
+
+
+def test_found_tiff_that_says_its_width_twice() -> None:
+    """The limits were held against the second width; the first is what is decoded."""
+    finding = base64.b64decode(
+        "SUkqACoAAACAAADQOCQUDBSDQkUQmDDyGQUoQ+CGSJQM8RUDIyMKCMQEDAAAAQMAAQAAAAwAAAABAQMAAQAAAAkAAAAC"
+        "AQMAAQAAAAgAAAADAQMAAQAAAAUAAAAGAQMAAQAAAAEAAAARAQQAAQAAAAgAAAAAAQMAAQAAAAEAAAAWAQMAAQAAAAkA"
+        "AAAXAQQAAQAAACIAAAAcAQMAAQAAAAEAAAA9AQMAAQAAAAIAAABTAQMAAQAAAAEAAAAAAAAA"
+    )
+    assert to_gray(finding, limits=Limits(max_pixels=9 * 12)).shape == (9, 12)
+    with pytest.raises(ImageError, match="has 9 x 12 pixels"):
+        to_gray(finding, limits=Limits(max_pixels=9 * 12 - 1))
 
 
 def test_found_png_chunk_that_claims_4_gb() -> None:
