@@ -128,7 +128,20 @@ class LiveSource:
         reopened: How often the source was opened again.
 
     Raises:
-        CameraError: On entering or iterating: it cannot be opened, or gives nothing at first.
+        CameraError: An argument is none; on entering or iterating: it cannot be opened, or gives
+            nothing at first.
+
+    >>> class Still:
+    ...     def read(self):
+    ...         return np.zeros((480, 640, 3), np.uint8), b""
+    ...     def interrupt(self):
+    ...         pass
+    ...     def close(self):
+    ...         pass
+    >>> with LiveSource("0", open_capture=Still) as live:
+    ...     frame = live.next(timeout=5)
+    >>> frame.image.shape, live.title, live.state
+    ((480, 640, 3), 'camera 0', 'closed')
     """
 
     def __init__(

@@ -48,7 +48,9 @@ def to_gray(
         limits: What is refused as too large.
 
     Raises:
-        ImageError: It is no image, cut short, without pixels, or beyond a limit.
+        ImageError: It is no image, cut short, without pixels, or beyond a limit; or `color` is
+            another.
+        HcrError: `limits` are none.
 
     >>> to_gray(np.full((4, 6, 3), 255, np.uint8)).shape
     (4, 6)
@@ -65,7 +67,15 @@ def to_gray(
 
 
 def to_bgr(image: ImageLike, color: ColorOrder = "bgr", limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """Return `image` as BGR, uint8, shape (H, W, 3); arguments and errors as of `to_gray`.
+    """Return `image` as BGR, uint8, shape (H, W, 3).
+
+    Args:
+        image: As of `to_gray`.
+        color: Order of an array's channels.
+        limits: What is refused as too large.
+
+    Raises:
+        ImageError: As of `to_gray`.
 
     >>> to_bgr(np.full((4, 6), 7, np.uint8)).shape
     (4, 6, 3)

@@ -32,6 +32,10 @@ class ReadGlyph:
         touching: Several characters run into one another; the prediction is then not accepted,
             for the reason ``touching``.
         prediction: What the model says of it.
+
+    >>> from hcr_runtime.prediction import BLANK
+    >>> ReadGlyph(Box(1, 2, 3, 4), 0, 0, False, BLANK).to_dict()["box"]
+    [1, 2, 3, 4]
     """
 
     box: Box

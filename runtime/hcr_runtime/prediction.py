@@ -52,7 +52,11 @@ ALLOWED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One label and the confidence in it (0-1)."""
+    """One label and the confidence in it (0-1).
+
+    >>> Candidate("ب", 0.75)
+    Candidate(label='ب', confidence=0.75)
+    """
 
     label: str
     confidence: float

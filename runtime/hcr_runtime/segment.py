@@ -43,7 +43,13 @@ MIN_SHARE = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of the frame: left and top edge, width and height."""
+    """A rectangle in pixels of the frame: left and top edge, width and height; whole numbers.
+
+    >>> box = Box(left=10, top=20, width=30, height=40)
+    >>> frame = np.zeros((480, 640), np.uint8)
+    >>> frame[box.top : box.top + box.height, box.left : box.left + box.width].shape
+    (40, 30)
+    """
 
     left: int
     top: int
@@ -62,6 +68,12 @@ class Glyph:
         line: The line it stands on, from the top, from 0.
         order: Its place on that line in reading order, from 0.
         touching: Several characters run into one another: what is read in it means nothing.
+
+    >>> paper = np.full((240, 320), 255, np.uint8)
+    >>> paper[100:160, 150:156] = 0
+    >>> (glyph,) = find_glyphs(paper)
+    >>> glyph.crop.shape, glyph.line, glyph.order, glyph.touching
+    ((109, 109), 0, 0, False)
     """
 
     box: Box

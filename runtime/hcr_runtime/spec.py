@@ -45,7 +45,10 @@ class Label(Typed):
         name: Short lower-case name, e.g. ``beh``.
         transliteration: Latin transliteration (DIN 31635 for Arabic); may be empty.
         script: ISO 15924 code, e.g. ``Arab``.
-        direction: Writing direction of the script.
+        direction: Writing direction of the script, ``ltr`` or ``rtl``.
+
+    Raises:
+        SpecError: A field is no text; `ModelSpec` checks the direction.
 
     >>> Label("ب", "beh", "b", "Arab", "rtl").codepoint
     'U+0628'
@@ -75,6 +78,12 @@ class InputSpec(Typed):
             0–255 that are normalised inside. Files whose border is quantized say ``float32``
             and carry its scale themselves.
         layout: ``NHWC`` or ``NCHW``.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the ranges.
+
+    >>> InputSpec(height=64, width=64).channels
+    1
     """
 
     height: int = 32
@@ -106,6 +115,12 @@ class PreprocessSpec(Typed):
         polarity: What the network is shown: ``bright`` ink, ``dark`` ink, or each image ``as-is``.
         interpolation: Of the fits ``stretch`` and ``pad``. ``area`` averages where it shrinks,
             and is ``bilinear`` where it enlarges.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the ranges.
+
+    >>> PreprocessSpec(fit="stretch", polarity="as-is", mean=0.5, std=0.5).interpolation
+    'area'
     """
 
     version: int = 1
@@ -126,6 +141,12 @@ class RejectionSpec(Typed):
 
     Attributes:
         min_confidence: Least calibrated confidence of an accepted prediction, 0–1.
+
+    Raises:
+        SpecError: It is no number; `ModelSpec` checks the range.
+
+    >>> RejectionSpec(0.9)
+    RejectionSpec(min_confidence=0.9)
     """
 
     min_confidence: float = 0.0
@@ -147,6 +168,12 @@ class Provenance(Typed):
         quantization: E.g. ``float32`` or ``int8 QDQ U8S8 per-channel``.
         calibration: Which images calibrated the quantization.
         figures: Measured shares of the Keras source, by what was measured; 0-1.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the figures.
+
+    >>> Provenance(training_data="ahcd", figures={"AHCD, official test": 0.977}).quantization
+    ''
     """
 
     training_data: str = ""

@@ -78,6 +78,10 @@ class Event:
         t: Time of the frame, in seconds since the source's first.
         first: When the glyph was first seen.
         last: When it was last seen.
+
+    >>> event = Event("stable", 1, "ب", "beh", 0.98, Box(10, 20, 30, 40), 0.5, 0.1, 0.5)
+    >>> event.to_dict()["box"], event.to_dict()["t"]
+    ([10, 20, 30, 40], 0.5)
     """
 
     event: Literal["looking", "stable", "gone"]

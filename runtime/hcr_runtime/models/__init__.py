@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent
 
 
 def shipped_models() -> dict[str, Path]:
-    """Name and file of each model inside the package.
+    """Name and file (``.onnx``) of each model inside the package, by name.
 
     >>> "arabic-letters" in shipped_models()
     True
