@@ -20,7 +20,7 @@ MIN_INK = 16
 # And so many times what its surroundings vary by: wood and cloth are texture, not ink.
 TEXTURE_RATIO = 3.5
 # What varies by so much, and so many times what most of the photograph does, is no paper.
-COARSE_TEXTURE, COARSER = 8, 3.0
+COARSE_TEXTURE, COARSER = 8, 3.5
 # And this share of the darkness of the page's strokes.
 INK_SHARE = 0.25
 
@@ -50,14 +50,17 @@ def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     if _bright_ink(gray):
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
-    paper = _close(coarse, max(3, round(WIDEST_STROKE * max(size))))
+    paper = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
     paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
     darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
     return darkness, _threshold(darkness)
 
 
 def _close(coarse: GrayImage, side: int) -> GrayImage:
-    """Fill what is dark and narrower than a square; not at the edges, where light falls off."""
+    """Fill what is dark and narrower than a square; not at the edges, where light falls off.
+
+    An even side would move the result by a pixel, and leave a line along each shadow's edge.
+    """
     wide = cv2.copyMakeBorder(coarse, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return np.asarray(closed[side:-side, side:-side])
