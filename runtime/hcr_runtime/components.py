@@ -26,7 +26,8 @@ MOST = 3000
 MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
 # In writing boxes: darkness, in shares of the writing's.
 FAINTEST = 0.45
-# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's.
+# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's;
+# this also of what runs through several boxes.
 MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
 # The longest, of the usual letter.
 MAX_SIZE = 5.0
@@ -183,6 +184,8 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     )
     # Lines may make boxes on the desk, too: its grain is fainter than what is written.
     level = _usual(components.level[letters & in_box])
+    # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
+    in_box &= ~shared | (components.level > WRITTEN_LEVEL * level)
     groups = []
     for box in np.unique(first[in_box]).tolist():
         members = np.flatnonzero(in_box & (first == box))
