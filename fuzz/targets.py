@@ -12,7 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hcr_runtime import Classifier, HcrError, Label, Limits, ModelSpec
+from hcr_runtime import (
+    Classifier,
+    HcrError,
+    Label,
+    Limits,
+    ModelSpec,
+    crop_glyph,
+    find_glyphs,
+    largest_glyph,
+)
 from hcr_runtime.carrier import SPEC_ENTRY, onnx_spec, zip_spec
 from hcr_runtime.engines import open_engine
 from hcr_runtime.image import read_pixels, to_gray
@@ -20,6 +29,7 @@ from hcr_runtime.image_header import read_header
 from hcr_runtime.integrity import MANIFEST, bundle_file
 from hcr_runtime.models import shipped_models
 from hcr_runtime.preprocess import preprocess
+from hcr_runtime.watching import may_hold_letters
 
 Target = Callable[[bytes], None]
 
@@ -68,6 +78,30 @@ def array(data: bytes) -> None:
         return
 
 
+def page(data: bytes) -> None:
+    """A page: bars, lines and frames where the bytes say, through all that looks for glyphs."""
+    head, body = data[:4].ljust(4, b"\1"), data[4:]
+    # Long strips among them: a side of up to 255 pixels, eight times as many where the bytes say.
+    height, width = (
+        1 + side * (8 if head[2] & bit else 1) for side, bit in zip(head[:2], (1, 2), strict=True)
+    )
+    drawn = np.full((height, width), head[3], np.uint8)
+    for first in range(0, len(body) - 5, 6):
+        kind, x, y, across, down, level = body[first : first + 6]
+        ends = (x * width // 256, y * height // 256), (across * width // 256, down * height // 256)
+        if kind & 1:
+            cv2.rectangle(drawn, *ends, level, cv2.FILLED if kind & 2 else 1 + kind // 64)
+        else:
+            cv2.line(drawn, *ends, level, 1 + kind // 32)
+    may_hold_letters(drawn)
+    box = largest_glyph(drawn)
+    if box is not None:
+        crop_glyph(drawn, box)
+    for glyph in find_glyphs(drawn):
+        if glyph.crop.shape[0] != glyph.crop.shape[1] or min(glyph.box.width, glyph.box.height) < 1:
+            raise ValueError(f"{glyph.box} has a crop of {glyph.crop.shape}")
+
+
 def description(data: bytes) -> None:
     """The JSON of a `ModelSpec`: what is read must come back."""
     try:
@@ -110,7 +144,8 @@ def model(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (image, array, description, carrier, manifest, model)
+    target.__name__: target
+    for target in (image, array, page, description, carrier, manifest, model)
 }
 
 
@@ -120,6 +155,17 @@ def seeds(name: str) -> list[bytes]:
         return _images()
     if name == "array":
         return [bytes((kind, 9, 9, 3, axes, 0, 0, 0)) for kind in range(14) for axes in (2, 3)]
+    if name == "page":
+        bars = bytes(
+            value
+            for x in range(20, 240, 40)
+            for y in range(30, 230, 50)
+            for value in (3, x, y, x + 9, y + 30, 20)
+        )
+        ruled = bytes(value for y in range(20, 250, 50) for value in (0, 0, y, 255, y, 120))
+        upright = bytes(value for x in range(10, 250, 40) for value in (0, x, 0, x, 255, 120))
+        sheet = b"\xb0\xf0\0\xf5"
+        return [sheet + bars, sheet + ruled + bars, sheet + ruled + upright + bars]
     if name == "manifest":
         return [
             b'{"schema_version": 1, "files": [{"file": "a-int8.onnx", "role": "artifact",'

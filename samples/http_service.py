@@ -1,7 +1,10 @@
 """An HTTP service: POST an image of one letter to /classify, get the prediction as JSON.
 
-Requests wait in a bounded queue; one worker takes all that wait, up to a batch, through the network
-together. A full queue answers 503 at once: better than an answer that comes too late.
+A bounded number of requests is inside, from the first byte of their body to the answer: one beyond
+is told 503 at once, which is better than an answer that comes too late. Few are decoded at a time;
+then they wait in a queue, of which one worker takes all, up to a batch, through the network
+together. A worker that dies takes nobody with it: who waits is told 503, ``/healthz`` says so, and
+it starts again.
 
 ``pip install 'hcr-edge-runtime[headless]' fastapi uvicorn prometheus-client``, then
 ``uvicorn --app-dir samples http_service:app``, and
@@ -11,50 +14,113 @@ together. A full queue answers 503 at once: better than an answer that comes too
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import generate_latest as metrics_text
 
 from hcr_runtime import Classifier, HcrError, Limits, Prediction, to_gray
+from hcr_runtime.image import GrayImage
 
 MAX_UPLOAD = 4 << 20
-MAX_WAITING = 128
+MAX_INSIDE = 128
 MAX_BATCH = 32
+# Decoding takes a core for each, and tens of megabytes.
+MAX_DECODING = 2
+# A body that comes slower than this in all is given up (seconds).
+UPLOAD_SECONDS = 20.0
+# The worker is started again after this (seconds).
+PAUSE = 0.5
+
+_log = logging.getLogger(__name__)
+Waiting: TypeAlias = "tuple[GrayImage, asyncio.Future[Prediction]]"
+
+
+class UnavailableError(Exception):
+    """The service cannot answer now: it is full, or its worker died."""
 
 
 @dataclass
 class Service:
-    """One model, the requests that wait for it, and what is counted."""
+    """One model, the requests that are inside, and what is counted.
+
+    Attributes:
+        classifier: The model.
+        max_inside: Most requests that are received, decoded or waiting at a time.
+        registry: Of the metrics.
+        problem: Why the worker died last; empty while it lives.
+    """
 
     classifier: Classifier
-    max_waiting: int = MAX_WAITING
+    max_inside: int = MAX_INSIDE
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    problem: str = ""
 
     def __post_init__(self) -> None:
-        self.queue: asyncio.Queue[tuple[Any, asyncio.Future[Prediction]]] = asyncio.Queue(
-            self.max_waiting
-        )
+        self.inside = 0
+        self.decoding = asyncio.Semaphore(MAX_DECODING)
+        self.queue: asyncio.Queue[Waiting] = asyncio.Queue()  # `max_inside` bounds it
         registry = self.registry
         self.answers = Counter("hcr_answers", "Requests answered", ["status"], registry=registry)
         self.batches = Histogram(
             "hcr_batch_size", "Images in a batch", buckets=(1, 2, 4, 8, 16, 32), registry=registry
         )
         self.seconds = Histogram("hcr_inference_seconds", "Time of a batch", registry=registry)
-        waiting = Gauge("hcr_waiting", "Requests that wait", registry=registry)
-        waiting.set_function(self.queue.qsize)
+        self.deaths = Counter("hcr_worker_deaths", "Times the worker died", registry=registry)
+        Gauge("hcr_inside", "Requests inside", registry=registry).set_function(lambda: self.inside)
+        Gauge("hcr_waiting", "Decoded, waiting for a batch", registry=registry).set_function(
+            self.queue.qsize
+        )
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take one of the places inside, for as long as a request is there.
+
+        Raises:
+            UnavailableError: All are taken.
+        """
+        if self.inside >= self.max_inside:
+            raise UnavailableError("too many requests wait")
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
 
     async def read(self, data: bytes) -> Prediction:
-        """Decode an upload, wait for its turn, and return its prediction."""
+        """Decode an upload, wait for its turn, and return its prediction.
+
+        Raises:
+            HcrError: It is no image.
+            UnavailableError: The worker is dead, or dies meanwhile.
+        """
         # Decoding happens here, so that a bad image fails alone and not with its batch.
-        image = await asyncio.to_thread(to_gray, data, "bgr", self.classifier.limits)
+        async with self.decoding:
+            image = await asyncio.to_thread(to_gray, data, "bgr", self.classifier.limits)
+        if self.problem:
+            raise UnavailableError(self.problem)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         self.queue.put_nowait((image, answer))
         return await answer
+
+    async def keep_working(self) -> None:
+        """Run the worker, and start it again where it dies: `work` for ever."""
+        while True:
+            try:
+                await self.work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, requests must not hang
+                _log.exception("the worker died")
+                self.deaths.inc()
+                self.problem = f"the worker died ({type(error).__name__})"
+                while not self.queue.empty():
+                    _fail(self.queue.get_nowait()[1], UnavailableError(self.problem))
+            await asyncio.sleep(PAUSE)
+            self.problem = ""
 
     async def work(self) -> None:
         """Take what waits through the network, batch after batch, for ever."""
@@ -62,23 +128,31 @@ class Service:
             batch = [await self.queue.get()]
             while len(batch) < MAX_BATCH and not self.queue.empty():
                 batch.append(self.queue.get_nowait())
-            self.batches.observe(len(batch))
-            waiting = [answer for _, answer in batch]
             try:
-                with self.seconds.time():
-                    images = [image for image, _ in batch]
-                    found = await asyncio.to_thread(self.classifier.classify_batch, images)
-            except HcrError as error:
-                for answer in filter(_open, waiting):
-                    answer.set_exception(error)
-                continue
-            for answer, prediction in zip(waiting, found, strict=True):
-                if _open(answer):
-                    answer.set_result(prediction)
+                await self._answer(batch)
+            except BaseException:
+                for _, answer in batch:
+                    _fail(answer, UnavailableError("the worker died"))
+                raise
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        self.batches.observe(len(batch))
+        try:
+            with self.seconds.time():
+                images = [image for image, _ in batch]
+                found = await asyncio.to_thread(self.classifier.classify_batch, images)
+        except HcrError as error:
+            for _, answer in batch:
+                _fail(answer, error)
+            return
+        for (_, answer), prediction in zip(batch, found, strict=True):
+            if not answer.done():  # as it is when its client has gone
+                answer.set_result(prediction)
 
 
-def _open(answer: asyncio.Future[Prediction]) -> bool:
-    return not answer.cancelled()  # as it is when its client has gone
+def _fail(answer: asyncio.Future[Prediction], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -86,7 +160,7 @@ def make_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker = asyncio.create_task(service.work())
+        worker = asyncio.create_task(service.keep_working())
         yield
         worker.cancel()
 
@@ -102,15 +176,19 @@ def make_app(service: Service) -> FastAPI:
     @app.post("/classify")
     async def classify(request: Request) -> dict[str, Any]:
         try:
-            return (await service.read(await upload(request))).to_dict()
+            with service.place():
+                return (await service.read(await upload(request))).to_dict()
         except HcrError as error:
             raise HTTPException(422, str(error)) from error
-        except asyncio.QueueFull as error:
-            raise HTTPException(503, "too many requests wait", {"Retry-After": "1"}) from error
+        except UnavailableError as error:
+            raise HTTPException(503, str(error), {"Retry-After": "1"}) from error
+        except TimeoutError as error:
+            raise HTTPException(408, f"no body in {UPLOAD_SECONDS:g} s") from error
 
     @app.get("/healthz")
-    async def healthz() -> dict[str, Any]:
-        return {"status": "ok", "model": service.classifier.spec.name}
+    async def healthz(response: Response) -> dict[str, Any]:
+        response.status_code = 503 if service.problem else 200
+        return {"status": service.problem or "ok", "model": service.classifier.spec.name}
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -120,12 +198,18 @@ def make_app(service: Service) -> FastAPI:
 
 
 async def upload(request: Request) -> bytes:
-    """Read a request's body, no further than `MAX_UPLOAD` bytes, whatever it claims to hold."""
+    """Read a request's body, no further than `MAX_UPLOAD` bytes, whatever it claims to hold.
+
+    Raises:
+        HTTPException: It is larger.
+        TimeoutError: It does not come.
+    """
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_UPLOAD:
-            raise HTTPException(413, f"an image may have {MAX_UPLOAD} bytes")
+    async with asyncio.timeout(UPLOAD_SECONDS):
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > MAX_UPLOAD:
+                raise HTTPException(413, f"an image may have {MAX_UPLOAD} bytes")
     return bytes(data)
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from hcr_runtime import Classifier, HcrError, Prediction, frames, largest_glyph
-from hcr_runtime.segment import crop_glyph
+from hcr_runtime import Classifier, HcrError, Prediction, crop_glyph, frames, largest_glyph
 
 STEADY = 3
 GONE = 5

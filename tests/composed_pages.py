@@ -18,7 +18,8 @@ from hcr_runtime import Box, ReadGlyph
 from hcr_runtime.preprocess import lift_ink
 
 Image = NDArray[np.uint8]
-Lines = Literal["none", "ruled", "squared", "table", "boxes", "comb"]
+Lines = Literal["none", "ruled", "dotted", "squared", "table", "boxes", "comb"]
+Desk = Literal["", "wood", "dark"]
 Colour = tuple[int, int, int]
 
 WHITE, CREAM, YELLOW, BLUE_SHEET = (
@@ -57,9 +58,11 @@ class Look:
         quality: JPEG quality; None for no compression.
         noise: Standard deviation of the sensor's noise (0-255).
         blur: Standard deviation of the lens's blur, in pixels.
-        desk: Whether the sheet lies on a wooden desk, which fills the photograph's margins.
+        desk: What the sheet lies on, which fills the photograph's margins; empty for nothing.
         spill: Share of a writing box by which letters are off its middle.
         gap: Distance between the middles of separate boxes, in writing boxes.
+        thick: Thickness of the lines, in 1/45 of a writing box.
+        margin: Whether a red line runs down the page, as in school books.
     """
 
     height: int = 70
@@ -73,9 +76,11 @@ class Look:
     quality: int | None = 85
     noise: float = 2.0
     blur: float = 0.6
-    desk: bool = False
+    desk: Desk = ""
     spill: float = 0.08
     gap: float = 1.5
+    thick: float = 1.0
+    margin: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ def compose(
     gap = {
         "none": 1.3,
         "ruled": 1.25,
+        "dotted": 1.25,
         "squared": 1.3,
         "table": 1.15,
         "boxes": look.gap,
@@ -142,7 +148,8 @@ def compose(
     sheet = cv2.warpPerspective(np.ones((height, width), np.float32), turn, size)[..., None]
     page = cv2.warpPerspective(page, turn, size, borderValue=look.paper, flags=cv2.INTER_LINEAR)
     if look.desk:
-        page = page * sheet + _wood(size, rng) * (1 - sheet)
+        below = _wood(size, rng) if look.desk == "wood" else _dark(size, rng)
+        page = page * sheet + below * (1 - sheet)
     owner = cv2.warpPerspective(owner, turn, size, flags=cv2.INTER_NEAREST)
     page *= _light(size, look, rng)[..., None]
     page = cv2.GaussianBlur(page, (0, 0), look.blur) + rng.normal(0, look.noise, page.shape)
@@ -193,14 +200,22 @@ def _print_lines(
     rows: int,
 ) -> None:
     height, width = page.shape[:2]
-    thick = max(1, round(look.height / 45))
+    thick = max(1, round(look.thick * look.height / 45))
     right, bottom = margin + columns * across, margin + rows * down
 
     def line(x0: float, y0: float, x1: float, y1: float) -> None:
         ends = (round(x0), round(y0)), (round(x1), round(y1))
         cv2.line(page, *ends, look.line, thick, cv2.LINE_AA)
 
-    if look.lines == "ruled":
+    if look.margin:
+        x = margin * 0.7
+        cv2.line(page, (round(x), 0), (round(x), height), RED_LINE, thick, cv2.LINE_AA)
+    if look.lines == "dotted":
+        for row in range(rows):
+            y = margin + (row + 0.68) * down
+            for x in np.arange(0, width, 5 * thick):
+                line(x, y, x + thick, y)
+    elif look.lines == "ruled":
         # Letters stand on the line, and hang below it.
         for row in range(rows):
             y = margin + (row + 0.68) * down
@@ -233,6 +248,12 @@ def _wood(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32
         streaks = cv2.GaussianBlur(noise, (0, 0), sigmaX=long, sigmaY=thin)
         grain += streaks / streaks.std()
     return np.float32((70, 105, 140)) + 11 * grain[..., None]
+
+
+def _dark(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Cloth, nearly black."""
+    noise = rng.normal(0, 6, (size[1], size[0])).astype(np.float32)
+    return np.float32((40, 38, 36)) + cv2.GaussianBlur(noise, (0, 0), 1.2)[..., None]
 
 
 def _camera(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import typer
 from hcr_edge.checkpoints import model_file
 from hcr_edge.cli.console import answer, fail, say, show, table
 from hcr_edge.cli.options import Overwrite
-from hcr_edge.cli.outputs import check_new
+from hcr_edge.cli.outputs import check_picture
 from hcr_edge.cli.read import mark_character, write_annotated
 from hcr_edge.errors import DataError
 from hcr_runtime import (
@@ -37,7 +37,7 @@ def classify(
     model: Model = DEFAULT_MODEL,
     top: Annotated[int, typer.Option(min=1, help="How many candidates to name.")] = 3,
     annotate: Annotated[
-        Path | None, typer.Option(help="Write the image with its box and letter as a PNG.")
+        Path | None, typer.Option(help="Write the image with its box and letter here.")
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -54,22 +54,23 @@ def classify(
                 allowed="one image",
                 hint="for a page of characters there is hcr-edge read",
             )
-        check_new(annotate, overwrite)
+        check_picture(annotate, overwrite)
     classifier = Classifier.load(model)
     answers: list[dict[str, Any]] = []
     failed = False
     for path in images:
         try:
             prediction = classifier.classify(path, top)
-            problem = f"{path}: the image is empty: no ink found" if not prediction.label else ""
         except HcrError as error:
-            prediction, problem = None, str(error)
-        if prediction is None or problem:
             failed = True
-            fail(problem)
-            answers.append({"image": str(path), "error": problem})
+            fail(str(error))
+            answers.append({"image": str(path), "error": str(error)})
             continue
         answers.append({"image": str(path), **prediction.to_dict()})
+        if not prediction.label:
+            failed = True
+            fail(f"{path}: the image is empty: no ink found")
+            continue
         if annotate is not None:
             write_annotated(path, [mark_character(path, prediction)], annotate)
         if not as_json:

@@ -5,22 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import typer
 
 from hcr_edge.cli.console import answer, say
 from hcr_edge.cli.device import DEFAULT_MODEL, Model
 from hcr_edge.cli.options import Json, Overwrite
-from hcr_edge.cli.outputs import check_new
-from hcr_edge.errors import DataError
-from hcr_edge.whole_file import write_whole
+from hcr_edge.cli.outputs import check_picture, write_picture
 from hcr_runtime import Classifier
 from hcr_runtime.explain import explain as draw
 
 
 def explain(
     image: Annotated[Path, typer.Argument(help="An image file of one character.")],
-    out: Annotated[Path, typer.Option(help="The picture to write, a .png file.")],
+    out: Annotated[Path, typer.Option(help="The picture to write.")],
     model: Model = DEFAULT_MODEL,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -29,12 +26,10 @@ def explain(
 
     Example: [bold]hcr-edge explain letter.jpg --out build/why.png[/]
     """
-    if out.suffix.lower() != ".png":
-        raise DataError(f"{out} is no name of a picture", allowed="a .png file")
-    check_new(out, overwrite)
+    check_picture(out, overwrite)
     classifier = Classifier.load(model)
     picture = draw(classifier, image)
-    write_whole(out, bytes(cv2.imencode(".png", picture)[1]))
+    write_picture(picture, out)
     if as_json:
         prediction = classifier.classify(image)
         answer({"image": str(image), "picture": str(out), **prediction.to_dict()})

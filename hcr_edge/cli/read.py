@@ -7,14 +7,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import typer
 
 from hcr_edge.cli.console import answer, err, say
 from hcr_edge.cli.options import Json, Overwrite
-from hcr_edge.cli.outputs import check_new
+from hcr_edge.cli.outputs import check_picture, write_picture
 from hcr_edge.drawing import Kind, Mark, draw_overlay
-from hcr_edge.whole_file import write_whole
 from hcr_runtime import (
     Box,
     Classifier,
@@ -32,7 +30,7 @@ def read(
         str, typer.Option("--model", "-m", help="A shipped name, or an .onnx or .tflite file.")
     ] = "arabic-letters",
     annotate: Annotated[
-        Path | None, typer.Option(help="Write the page with boxes and letters as a PNG.")
+        Path | None, typer.Option(help="Write the page with boxes and letters here.")
     ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -43,7 +41,7 @@ def read(
     --annotate read.png[/]
     """
     if annotate is not None:
-        check_new(annotate, overwrite)
+        check_picture(annotate, overwrite)
     glyphs = Classifier.load(model).read(page)
     if annotate is not None:
         write_annotated(page, marks(glyphs), annotate)
@@ -82,14 +80,13 @@ def mark_character(photo: Path, prediction: Prediction) -> Mark:
 
 
 def write_annotated(photo: Path, items: Iterable[Mark], place: Path) -> None:
-    """Write a photograph with boxes and letters as a PNG.
+    """Write a photograph with boxes and letters, as what its place's suffix says.
 
     Raises:
         ImageError: It cannot be decoded.
         OSError: It cannot be written.
     """
-    drawn = draw_overlay(to_bgr(photo), items)
-    write_whole(place, cv2.imencode(".png", drawn)[1].tobytes())
+    write_picture(draw_overlay(to_bgr(photo), items), place)
 
 
 COMMANDS = (read,)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hcr_runtime.camera import LiveSource, frames
     from hcr_runtime.frame import Frame
     from hcr_runtime.page import ReadGlyph, read_page
-    from hcr_runtime.segment import Box, Glyph, find_glyphs, largest_glyph
+    from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, largest_glyph
     from hcr_runtime.watching import Event, Watcher, watch
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "Watcher",
     "__version__",
     "accepts",
+    "crop_glyph",
     "find_glyphs",
     "frames",
     "largest_glyph",
@@ -84,7 +85,7 @@ _LATER = {
     "hcr_runtime.camera": ("LiveSource", "frames"),
     "hcr_runtime.frame": ("Frame",),
     "hcr_runtime.page": ("ReadGlyph", "read_page"),
-    "hcr_runtime.segment": ("Box", "Glyph", "find_glyphs", "largest_glyph"),
+    "hcr_runtime.segment": ("Box", "Glyph", "crop_glyph", "find_glyphs", "largest_glyph"),
     "hcr_runtime.watching": ("Event", "Watcher", "watch"),
 }
 

@@ -56,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("-m", "--model", default="arabic-letters", help=_MODEL_HELP)
     classify.add_argument("--top", type=_positive, default=3, help="candidates to name")
     classify.add_argument("--engine", choices=("onnxruntime", "litert", "opencv"))
-    classify.add_argument("--allow", help="letters that may be answered, e.g. --allow ابت")
-    classify.add_argument("--deny", help="letters that may not be answered")
+    classify.add_argument(
+        "--allow", type=list, help="letters that may be answered, e.g. --allow ابت"
+    )
+    classify.add_argument("--deny", type=list, help="letters that may not be answered")
     classify.set_defaults(command=_classify)
 
     read = commands.add_parser(
@@ -110,7 +112,10 @@ def _classify(chosen: argparse.Namespace) -> int:
             answers.append({"image": name, "error": str(error)})
             continue
         answers.append({"image": name, **found.to_dict()})
-        if not chosen.json:
+        if not found.label:
+            code = 2
+            _fail(f"{name}: the image is empty: no ink found")
+        elif not chosen.json:
             refused = "" if found.accepted else f"\t(not accepted: {found.reason})"
             _say(f"{name}\t{found.label}\t{found.name}\t{found.confidence:.3f}{refused}")
     if chosen.json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+import os
 import re
 import threading
 import time
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from hcr_runtime import recording
 from hcr_runtime._opencv import cv2
 from hcr_runtime.address import shown
+from hcr_runtime.arguments import received
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
 
@@ -58,33 +61,46 @@ class Capture(Protocol):
         """Let the source go."""
 
 
-def frames(source: str) -> Iterator[Frame]:
+def frames(source: str | os.PathLike[str]) -> Iterator[Frame]:
     """Read frames until the source ends.
 
     Videos, recordings and folders give every frame, by their own clock. Live sources give the
     latest one, and are opened again when they stall or vanish: they end when the reader stops.
 
     Args:
-        source: A camera's number (``0``) or device (``/dev/video0``), the path of a video file,
-            of a recording (`recording.Recorder`) or of a folder of images, or the address of a
-            stream (``rtsp:``, ``http:``, ``https:``).
+        source: A camera's number as text (``0``) or device (``/dev/video0``), the path of a video
+            file, of a recording (`recording.Recorder`) or of a folder of images, or the address of
+            a stream (``rtsp:``, ``http:``, ``https:``).
 
     Raises:
         CameraError: The source cannot be opened, or gives no frame at all.
+
+    >>> clip = frames("samples/photos/clip.avi")
+    >>> [(frame.index, frame.image.shape) for frame, _ in zip(clip, range(2))]
+    [(0, (240, 320, 3)), (1, (240, 320, 3))]
     """
+    source = _text(source)
     if is_live(source):
-        with LiveSource(source) as live:
-            yield from live
-        return
+        return _live_frames(source)
     path = Path(source)
     if source and _is(path.is_dir):
-        yield from _folder_frames(path)
-    elif _is(path.is_file) and recording.is_recording(path):
-        yield from recording.read(path)
-    elif _is(path.is_file):
-        yield from _video_frames(source)
-    else:
-        raise CameraError(f"there is no video {source}", allowed=ALLOWED)
+        return _folder_frames(path)
+    if _is(path.is_file):
+        return recording.read(path) if recording.is_recording(path) else _video_frames(source)
+    raise CameraError(f"there is no video {source}", allowed=ALLOWED)
+
+
+def _text(source: str | os.PathLike[str]) -> str:
+    """A source as text; OpenCV's numbers are none, because text is what a command line gives."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    hint = f"the text '{source}' is a camera" if isinstance(source, int) else ""
+    raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED, hint=hint)
+
+
+def _live_frames(source: str) -> Iterator[Frame]:
+    with LiveSource(source) as live:
+        yield from live
 
 
 def is_live(source: str) -> bool:
@@ -112,7 +128,20 @@ class LiveSource:
         reopened: How often the source was opened again.
 
     Raises:
-        CameraError: On entering or iterating: it cannot be opened, or gives nothing at first.
+        CameraError: An argument is none; on entering or iterating: it cannot be opened, or gives
+            nothing at first.
+
+    >>> class Still:
+    ...     def read(self):
+    ...         return np.zeros((480, 640, 3), np.uint8), b""
+    ...     def interrupt(self):
+    ...         pass
+    ...     def close(self):
+    ...         pass
+    >>> with LiveSource("0", open_capture=Still) as live:
+    ...     frame = live.next(timeout=5)
+    >>> frame.image.shape, live.title, live.state
+    ((480, 640, 3), 'camera 0', 'closed')
     """
 
     def __init__(
@@ -122,6 +151,13 @@ class LiveSource:
         stall_seconds: float = STALL_SECONDS,
         open_capture: Callable[[], Capture] | None = None,
     ) -> None:
+        source = _text(source)
+        if not (isinstance(stall_seconds, int | float) and 0 < stall_seconds < math.inf):
+            raise CameraError(
+                f"stall_seconds is {received(stall_seconds)}", allowed="more than 0 seconds"
+            )
+        if not (open_capture is None or callable(open_capture)):
+            raise CameraError(f"open_capture is {received(open_capture)}", allowed="a function")
         self.title = _title(source)
         self.state: LiveState = "opening"
         self.dropped = self.damaged = self.reopened = 0

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_runtime.arguments import check_images, check_type, check_whole, received
 from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
+from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import ColorOrder, ImageLike, Pixels, to_bgr, to_gray
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
@@ -39,6 +41,10 @@ class Classifier:
         engine: Runs the model.
         limits: What is refused as too large an image.
 
+    Raises:
+        EngineError: `engine` is none.
+        HcrError: `limits` are none.
+
     >>> import numpy as np
     >>> classifier = Classifier.load("arabic-letters")
     >>> paper = np.full((64, 64), 255, np.uint8)
@@ -48,6 +54,13 @@ class Classifier:
     """
 
     def __init__(self, engine: Engine, limits: Limits = DEFAULT_LIMITS) -> None:
+        if not (hasattr(engine, "run") and isinstance(getattr(engine, "spec", None), ModelSpec)):
+            raise EngineError(
+                f"engine is {received(engine)}",
+                allowed="a loaded engine",
+                hint="Classifier.load makes a classifier by a model's name or file",
+            )
+        check_type("limits", limits, Limits)
         self.engine = engine
         self.limits = limits
 
@@ -78,12 +91,15 @@ class Classifier:
         Raises:
             ModelError: Unknown name; missing, damaged, altered or unsigned file.
             SpecError: The file carries no valid description.
-            EngineError: The engine is not installed, or does not run such files.
+            EngineError: The engine is not installed, or does not run such files; `threads` is no
+                whole number from 1 to 1024.
+            HcrError: `limits` are none.
 
         >>> Classifier.load("arabic-letters-nano", engine="onnxruntime").engine.name
         'onnxruntime'
         """
         check_engine(engine)
+        check_type("limits", limits, Limits)
         path = find_model(model)
         checksums = [] if sha256 is None else [sha256]
         if path.is_dir():
@@ -106,10 +122,20 @@ class Classifier:
 
         Blank images are answered like any other; `classify` refuses them.
 
+        Args:
+            images: A sequence of images, each as of `classify`.
+            color: Order of an array's channels.
+
         Raises:
-            ImageError: One of `images` is no image.
+            ImageError: One of `images` is no image, or beyond the limits; or `images` is one.
+            EngineError: The engine cannot run the model.
+
+        >>> import numpy as np
+        >>> Classifier.load("arabic-letters").scores([np.full((64, 64), 255, np.uint8)]).shape
+        (1, 28)
         """
-        if len(images) == 0:
+        images = check_images(images, ImageError)
+        if not images:
             return np.zeros((0, len(self.spec.labels)), np.float32)
         tensors = np.stack([prepare(self._pixels(image, color), self.spec)[0] for image in images])
         return probabilities(self.engine.run(tensors), self.spec)
@@ -128,7 +154,7 @@ class Classifier:
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
                 on bright or bright on dark; see `to_gray` for its forms.
-            top: How many candidates to return.
+            top: How many candidates to return, 1 or more; all where there are not so many.
             color: Order of an array's channels, ``bgr`` or ``rgb``.
             allow: Labels that may be answered; all by default. Confidences are those under the
                 condition that it is one of them: the others' are set to 0, and the rest divided
@@ -137,14 +163,17 @@ class Classifier:
             deny: Labels that may not be answered.
 
         Raises:
-            ImageError: `image` is no image, or beyond the limits.
-            HcrError: A list names what is no label of the model, or leaves none.
+            ImageError: `image` is no image, or beyond the limits; or `color` is another.
+            HcrError: A list names what is no label of the model, or leaves none; `top` is no whole
+                number of 1 or more.
+            EngineError: The engine cannot run the model.
 
         >>> import numpy as np
         >>> paper = np.full((64, 64), 255, np.uint8)
         >>> Classifier.load("arabic-letters").classify(paper).reason
         'blank'
         """
+        top = check_whole("top", top)
         allowed = allowed_labels(self.spec, allow, deny)
         tensor, extent = prepare(self._pixels(image, color), self.spec)
         scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
@@ -159,13 +188,30 @@ class Classifier:
         allow: Collection[str] | None = None,
         deny: Collection[str] | None = None,
     ) -> list[Prediction]:
-        """Read one character from each image, in one inference; see `classify`.
+        """Read one character from each image, in one inference.
+
+        Args:
+            images: A sequence of images, each as of `classify`, whose other arguments these are.
+            top: How many candidates to return for each.
+            color: Order of an array's channels.
+            allow: Labels that may be answered.
+            deny: Labels that may not be answered.
+
+        Returns:
+            A prediction for each image, the same that `classify` gives.
+
+        Raises:
+            ImageError: As of `classify`, for the first bad image; or `images` is one image.
+            HcrError: As of `classify`.
+            EngineError: As of `classify`.
 
         >>> Classifier.load("arabic-letters").classify_batch([])
         []
         """
+        top = check_whole("top", top)
         allowed = allowed_labels(self.spec, allow, deny)
-        if len(images) == 0:
+        images = check_images(images, ImageError)
+        if not images:
             return []
         tensors: list[NDArray[np.float32]] = []
         extents = []
@@ -184,8 +230,19 @@ class Classifier:
     ) -> tuple[ReadGlyph, ...]:
         """Read every character on a page, in reading order; see `hcr_runtime.page.read_page`.
 
+        Args:
+            page: An image, as of `classify`, of many characters.
+            top: How many candidates to return for each character, 1 or more.
+            color: Order of an array's channels.
+
         Raises:
-            ImageError: `page` is no image, or beyond the limits.
+            ImageError: `page` is no image, or beyond the limits; or `color` is another.
+            HcrError: `top` is no whole number of 1 or more.
+            EngineError: The engine cannot run the model.
+
+        >>> import numpy as np
+        >>> Classifier.load("arabic-letters").read(np.full((240, 320), 255, np.uint8))
+        ()
         """
         from hcr_runtime.page import read_page  # what reads single letters starts without it
 

@@ -26,7 +26,8 @@ MOST = 3000
 MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
 # In writing boxes: darkness, in shares of the writing's.
 FAINTEST = 0.45
-# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's.
+# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's;
+# this also of what runs through several boxes.
 MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
 # The longest, of the usual letter.
 MAX_SIZE = 5.0
@@ -42,8 +43,9 @@ STROKE_GAP = 1.0
 # A component with so much of its ink in a second writing box runs through both; one so much wider
 # than the usual letter is long is several letters that touch.
 SHARED, TOUCHING_WIDTH = 0.3, 2.0
-# Where more of the letters than this leave their boxes, these are no writing boxes.
-MOST_LEAVING = 0.2
+# Where more of the letters than this leave their boxes, or fewer components of the page than this
+# are letters in them, these are no writing boxes.
+MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
 # The usual letter's longer side in its writing box, as people write, and the longest's.
 BOX_SHARE = 0.55
 MAX_SHARE = 0.85
@@ -173,7 +175,9 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     letters = usable & (inside > 0.2 * components.area)
     letters &= components.length > MIN_SIZE * side[first]
     leaving = (inside - most > 0.5 * SHARED * components.area) | (components.length > side[first])
-    if not letters.any() or leaving[letters].mean() > MOST_LEAVING:
+    # A letter's own loop may look like a box.
+    few = letters.sum() < LEAST_INSIDE * np.count_nonzero(usable)
+    if few or not letters.any() or leaving[letters].mean() > MOST_LEAVING:
         return None
     rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
     number = boxes[rows, columns]
@@ -183,6 +187,8 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     )
     # Lines may make boxes on the desk, too: its grain is fainter than what is written.
     level = _usual(components.level[letters & in_box])
+    # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
+    in_box &= ~shared | (components.level > WRITTEN_LEVEL * level)
     groups = []
     for box in np.unique(first[in_box]).tolist():
         members = np.flatnonzero(in_box & (first == box))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_choice, check_whole
 from hcr_runtime.border import dequantize, in_batches, quantize, to_border
 from hcr_runtime.carrier import metadata_spec, onnx_spec, read_model, zip_spec
 from hcr_runtime.errors import EngineError, ModelError, SpecError
@@ -170,15 +171,24 @@ class LiteRTEngine:
         return made
 
     def run(self, batch: Tensor) -> Tensor:
-        """Map float32 (N, height, width, channels) to float32 (N, classes)."""
+        """Map float32 (N, height, width, channels) to float32 (N, classes).
+
+        Raises:
+            EngineError: LiteRT cannot run the model.
+        """
         interpreter = self._interpreter()
         rows = []
         given, gives = self._input, self._output
         for image in to_border(batch, self.spec):
             tensor = quantize(image[None], given["dtype"], *given["quantization"])
-            interpreter.set_tensor(given["index"], tensor)
-            interpreter.invoke()
-            rows.append(interpreter.get_tensor(gives["index"]))
+            try:
+                interpreter.set_tensor(given["index"], tensor)
+                interpreter.invoke()
+                rows.append(interpreter.get_tensor(gives["index"]))
+            except (ValueError, RuntimeError) as error:
+                raise EngineError(
+                    f"LiteRT cannot run {self._file} ({_first_line(error)})"
+                ) from error
         return dequantize(np.concatenate(rows), *gives["quantization"])
 
 
@@ -253,6 +263,7 @@ _ENGINES: dict[str, tuple[tuple[str, ...], Callable[[Path, int, bytes | None], E
     "litert": ((".tflite",), LiteRTEngine),
     "opencv": ((".onnx",), OpenCVEngine),
 }
+MOST_THREADS = 1024
 # Of the files that `open_engine` loads.
 SUFFIXES = (".onnx", ".ort", ".tflite")
 
@@ -275,8 +286,7 @@ def open_engine(
         EngineError: The engine is not installed, or does not run such files.
     """
     check_engine(engine)
-    if not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise EngineError(f"threads is {threads!r}", allowed="1 to 1024")
+    threads = check_whole("threads", threads, MOST_THREADS, EngineError)
     if path.suffix not in SUFFIXES:
         raise ModelError(f"{path.name} has the suffix {path.suffix!r}", allowed=", ".join(SUFFIXES))
     runs = [name for name, (suffixes, _) in _ENGINES.items() if path.suffix in suffixes]
@@ -290,8 +300,8 @@ def open_engine(
 
 def check_engine(engine: str | None) -> None:
     """Raise `EngineError` unless `engine` is None or the name of an engine."""
-    if engine is not None and engine not in _ENGINES:
-        raise EngineError(f"there is no engine {engine!r}", allowed=", ".join(_ENGINES))
+    if engine is not None:
+        check_choice("engine", engine, _ENGINES, EngineError)
 
 
 def _check_border(

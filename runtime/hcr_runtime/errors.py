@@ -26,23 +26,53 @@ class HcrError(Exception):
 
 
 class ImageError(HcrError):
-    """An image that cannot be read: no image, cut short, empty, or of an unknown form."""
+    """An image that cannot be read: no image, cut short, empty, or of an unknown form.
+
+    >>> from hcr_runtime import to_gray
+    >>> to_gray(b"hello")
+    Traceback (most recent call last):
+    hcr_runtime.errors.ImageError: the image is no image, or cut short; allowed: PNG, ...
+    """
 
 
 class ModelError(HcrError):
-    """A model file that is missing, damaged or unknown."""
+    """A model file that is missing, damaged or unknown.
+
+    >>> from hcr_runtime import Classifier
+    >>> Classifier.load("arabic-leters")
+    Traceback (most recent call last):
+    hcr_runtime.errors.ModelError: there is no model 'arabic-leters'; allowed: did you mean ...
+    """
 
 
 class SpecError(HcrError):
-    """A `ModelSpec` that is missing, malformed or made by a newer version."""
+    """A `ModelSpec` that is missing, malformed or made by a newer version.
+
+    >>> from hcr_runtime import ModelSpec
+    >>> ModelSpec.from_json("{}")
+    Traceback (most recent call last):
+    hcr_runtime.errors.SpecError: the model's description has schema version None; allowed: 1; ...
+    """
 
 
 class EngineError(HcrError):
-    """An inference engine that is missing, or that refuses the model."""
+    """An inference engine that is missing, or that refuses the model.
+
+    >>> from hcr_runtime import Classifier
+    >>> Classifier.load("arabic-letters", threads=0)
+    Traceback (most recent call last):
+    hcr_runtime.errors.EngineError: threads is 0; allowed: a whole number from 1 to 1024
+    """
 
 
 class CameraError(HcrError):
-    """A camera or video that cannot be opened or gives no frames."""
+    """A camera or video that cannot be opened or gives no frames.
+
+    >>> from hcr_runtime import frames
+    >>> frames("absent.avi")
+    Traceback (most recent call last):
+    hcr_runtime.errors.CameraError: there is no video absent.avi; allowed: a camera's number, ...
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.preprocess import Extent, extract_ink, lift_ink, prepare
+from hcr_runtime.spec import ModelSpec
 
 PANEL = 240
 _CAPTION = 44
@@ -26,8 +28,9 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     """Draw each step from an image to its answer, side by side.
 
     The image as it came in; grey; the ink lifted off the paper; its contrast stretched, with the
-    box of the ink; what the network sees; its first answers. Captions are ASCII: letters appear by
-    their names.
+    box of the ink; what the network sees; its first answers. A model that is shown the whole image
+    (the fits ``stretch`` and ``pad``) has no ink lifted, one of three channels gets the colours.
+    Captions are ASCII: letters appear by their names.
 
     Args:
         classifier: The model.
@@ -38,42 +41,56 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
         BGR, uint8, shape (H, W, 3).
 
     Raises:
-        ImageError: `image` is no image.
+        ImageError: `image` is no image, or beyond the limits; or `color` is another.
+        HcrError: `classifier` is none.
 
     >>> paper = np.full((64, 64), 255, np.uint8)
     >>> paper[12:52, 30:34] = 0
     >>> explain(Classifier.load("arabic-letters"), paper).shape
     (296, 1524, 3)
     """
-    bgr = to_bgr(image, color, classifier.limits)
-    gray = to_gray(image, color, classifier.limits)
-    ink = extract_ink(gray)
-    tensor, extent = prepare(gray, classifier.spec)
-    prediction = classifier.classify(gray, top=5)
+    check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
+    spec, limits = classifier.spec, classifier.limits
+    bgr = to_bgr(image, color, limits)
+    gray = to_gray(image, color, limits)
+    given = gray if spec.input.channels == 1 else bgr
+    tensor, extent = prepare(given, spec)
+    prediction = classifier.classify(given, top=5)
     height, width = gray.shape
-    panels = (
-        (_fit(bgr), f"1 image, {width} x {height}", "as it came in, upright"),
-        (_fit(gray), "2 grey", "transparent parts are white"),
-        (_fit(lift_ink(gray)), "3 ink", "paper and its light taken away"),
-        (_with_box(ink, extent), "4 contrast", _box_caption(extent)),
-        (_fit(_shown(tensor)), "5 input", f"{tensor.shape[1]} x {tensor.shape[0]}, what it sees"),
+    panels = [(_fit(bgr), f"image, {width} x {height}", "as it came in, upright")]
+    if given is gray or spec.preprocess.fit == "center":
+        panels.append((_fit(gray), "grey", "transparent parts are white"))
+    if spec.preprocess.fit == "center":
+        panels += [
+            (_fit(lift_ink(gray)), "ink", "paper and its light taken away"),
+            (_with_box(extract_ink(gray), extent), "contrast", _box_caption(extent)),
+        ]
+    panels += [
+        (
+            _fit(_shown(tensor, spec)),
+            "input",
+            f"{tensor.shape[1]} x {tensor.shape[0]}, what it sees",
+        ),
         (
             _answers(classifier, prediction),
-            "6 answer",
+            "answer",
             f"{prediction.reason or 'accepted'} (line: the threshold)",
         ),
-    )
-    drawn = [_panel(picture, title, note) for picture, title, note in panels]
+    ]
+    drawn = [
+        _panel(picture, f"{number} {title}", note)
+        for number, (picture, title, note) in enumerate(panels, 1)
+    ]
     gap = np.full((drawn[0].shape[0], _GAP, 3), 255, np.uint8)
     row = [part for panel in drawn for part in (panel, gap)]
     return np.concatenate([gap, *row], axis=1)
 
 
-def _shown(tensor: NDArray[np.float32]) -> GrayImage:
-    """Any range of numbers as 0-255."""
-    low, high = float(tensor.min()), float(tensor.max())
-    scaled = (tensor - low) * (255 / max(high - low, 1e-9))
-    return scaled.astype(np.uint8).squeeze()
+def _shown(tensor: NDArray[np.float32], spec: ModelSpec) -> Pixels:
+    """The input's pixels, 0-255, its normalisation undone; BGR where it has colours."""
+    std, mean = np.asarray(spec.preprocess.std), np.asarray(spec.preprocess.mean)
+    pixels = np.clip(np.rint((tensor * std + mean) * 255), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels[:, :, ::-1] if tensor.shape[2] == 3 else pixels[:, :, 0])
 
 
 def _fit(picture: NDArray[np.uint8]) -> Pixels:

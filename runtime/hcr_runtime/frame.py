@@ -18,7 +18,10 @@ class Frame:
             the wall clock for a live source.
         image: BGR, uint8, shape (H, W, 3).
         encoded: The image file as which it came; empty where it came otherwise.
-        arrived: When it was there, by `time.monotonic`.
+        arrived: When it was there, by `time.monotonic`, in seconds.
+
+    >>> Frame(0, 0.0, np.full((480, 640, 3), 255, np.uint8)).image.shape
+    (480, 640, 3)
     """
 
     index: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_choice, check_type
 from hcr_runtime.errors import ImageError
 from hcr_runtime.image_header import FORMATS, ORIENTATION, read_header
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
@@ -22,7 +23,10 @@ ImageLike: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any] | Any"
 )
 ColorOrder: TypeAlias = Literal["bgr", "rgb"]
+_ORDERS: tuple[ColorOrder, ...] = get_args(ColorOrder)
 
+# A file is read in parts of so many bytes.
+_PART = 1 << 20
 _SHAPES = "(H, W) or (H, W, 1) grey, (H, W, 3) colour, (H, W, 4) colour with alpha"
 _TYPES = "uint8, uint16, bool, or float from 0 to 1"
 _FORMS = "a path, bytes, an open binary file, a NumPy array, or a Pillow image"
@@ -44,7 +48,9 @@ def to_gray(
         limits: What is refused as too large.
 
     Raises:
-        ImageError: It is no image, cut short, without pixels, or beyond a limit.
+        ImageError: It is no image, cut short, without pixels, or beyond a limit; or `color` is
+            another.
+        HcrError: `limits` are none.
 
     >>> to_gray(np.full((4, 6, 3), 255, np.uint8)).shape
     (4, 6)
@@ -61,7 +67,15 @@ def to_gray(
 
 
 def to_bgr(image: ImageLike, color: ColorOrder = "bgr", limits: Limits = DEFAULT_LIMITS) -> Pixels:
-    """Return `image` as BGR, uint8, shape (H, W, 3); arguments and errors as of `to_gray`.
+    """Return `image` as BGR, uint8, shape (H, W, 3).
+
+    Args:
+        image: As of `to_gray`.
+        color: Order of an array's channels.
+        limits: What is refused as too large.
+
+    Raises:
+        ImageError: As of `to_gray`.
 
     >>> to_bgr(np.full((4, 6), 7, np.uint8)).shape
     (4, 6, 3)
@@ -81,9 +95,9 @@ def read_pixels(
 
     Arguments and errors as of `to_gray`.
     """
+    check_choice("color", color, _ORDERS, ImageError)
+    check_type("limits", limits, Limits)
     if isinstance(image, np.ndarray):
-        if image.ndim == 2 and image.dtype == np.uint8 and image.size:
-            return np.ascontiguousarray(image)  # what most callers have, without delay
         return _from_array(image, "the array", color)
     if isinstance(image, bytes | bytearray | memoryview):
         try:
@@ -94,36 +108,44 @@ def read_pixels(
         path = Path(os.fsdecode(image))
         try:
             with path.open("rb") as file:
-                data = file.read(limits.max_bytes + 1)
+                data = _read_all(file, limits)
         except OSError as error:
             raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
         except ValueError as error:
             raise ImageError(f"cannot read {str(path)!r}: {error}") from error
         return _decode(data, str(path), limits)
     if hasattr(image, "read"):
-        return _decode(_read_file(image, limits), "the file", limits)
+        return _decode(_read_foreign(image, limits), "the file", limits)
     pillow = sys.modules.get("PIL.Image")  # a Pillow image exists only where it was imported
     if pillow is not None and isinstance(image, pillow.Image):
         return _from_pillow(image, limits)
     raise ImageError(f"an image cannot be a {type(image).__name__}", allowed=_FORMS)
 
 
-def _read_file(file: BinaryIO, limits: Limits) -> bytes:
+def _read_all(file: BinaryIO, limits: Limits) -> bytes:
+    """Read a file to its end, or a byte beyond the limit."""
+    parts, left = [], limits.max_bytes + 1
+    while left > 0:
+        # A pipe or a raw file may give less than it was asked for; a limit may be beyond memory.
+        part = file.read(min(left, _PART))
+        if not isinstance(part, bytes):
+            raise ImageError(
+                f"the file gives {type(part).__name__}, not bytes", hint="open it with mode 'rb'"
+            )
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _read_foreign(file: BinaryIO, limits: Limits) -> bytes:
     try:
-        parts = [file.read(limits.max_bytes + 1)]
-        # A pipe or a raw file may give less than it was asked for.
-        while isinstance(parts[-1], bytes) and parts[-1]:
-            left = limits.max_bytes + 1 - sum(len(part) for part in parts)
-            if left <= 0:
-                break
-            parts.append(file.read(left))
+        return _read_all(file, limits)
+    except ImageError:
+        raise
     except Exception as error:  # whatever a foreign object raises
         raise ImageError(f"the file cannot be read ({type(error).__name__}: {error})") from error
-    if not all(isinstance(part, bytes) for part in parts):
-        raise ImageError(
-            f"the file gives {type(parts[-1]).__name__}, not bytes", hint="open it with mode 'rb'"
-        )
-    return b"".join(parts)
 
 
 def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
@@ -180,6 +202,19 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _from_array(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
+    if isinstance(array, np.ma.MaskedArray):
+        raise ImageError(
+            f"{name} is masked", allowed="arrays without a mask", hint="fill it: array.filled(255)"
+        )
+    try:
+        return _to_pixels(array, name, color)
+    except MemoryError as error:  # a view may claim more than there is
+        raise ImageError(
+            f"{name} of shape {array.shape} is too large", allowed="what fits into memory"
+        ) from error
+
+
+def _to_pixels(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
     channels = array.shape[2] if array.ndim == 3 else 1
     kind, size = array.dtype.kind, array.dtype.itemsize
     known = kind in "bf" or (kind == "u" and size <= 2)
@@ -192,8 +227,6 @@ def _from_array(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
         raise ImageError(
             f"{name} has {array.shape[0]} x {array.shape[1]} pixels", allowed="1 or more"
         )
-    if color not in ("bgr", "rgb"):
-        raise ImageError(f"color is {color!r}", allowed="bgr, rgb")
     if array.dtype != np.uint8:
         array = _to_bytes(array, name)
     if channels == 1:

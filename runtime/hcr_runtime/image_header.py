@@ -162,17 +162,22 @@ def _exif_orientation(block: bytes) -> int:
 
 
 def _first_directory(data: bytes) -> dict[int, int]:
-    """The short and long numbers in the first directory of a TIFF file, by tag."""
+    """The short and long numbers in the first directory of a TIFF file, by tag.
+
+    Of a tag that is repeated the first counts, as for libtiff, which decodes the pixels.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         return {}
     (place,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, place)
     tags: dict[int, int] = {}
+    seen: set[int] = set()
     for entry in range(place + 2, place + 2 + 12 * min(count, _MOST_CHUNKS), 12):
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if kind in (3, 4):  # SHORT, LONG
+        if kind in (3, 4) and tag not in seen:  # SHORT, LONG
             (tags[tag],) = struct.unpack_from(order + "HI"[kind - 3], data, entry + 8)
+        seen.add(tag)
     return tags
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hcr_runtime.arguments import received
 from hcr_runtime.errors import EngineError, ModelError
 
 SIGNATURE_SUFFIX = ".sig"
@@ -26,7 +27,9 @@ def check_sha256(data: bytes, expected: str, name: str) -> None:
     import hashlib  # loads OpenSSL, which nobody needs who asks for no checksum
 
     if not isinstance(expected, str) or not _SHA256.fullmatch(expected.strip()):
-        raise ModelError(f"the SHA-256 is given as {expected!r}", allowed="64 hexadecimal digits")
+        raise ModelError(
+            f"the SHA-256 is given as {received(expected)}", allowed="64 hexadecimal digits"
+        )
     found = hashlib.sha256(data).hexdigest()
     if found != expected.strip().lower():
         raise ModelError(
@@ -97,6 +100,10 @@ def check_signature(data: bytes, path: Path, public_key: str | os.PathLike[str] 
             "verifying a signature needs the package cryptography",
             hint="install 'hcr-edge-runtime[signature]'",
         ) from error
+    if not isinstance(public_key, str | os.PathLike | bytes):
+        raise ModelError(
+            f"public_key is {received(public_key)}", allowed="a path, or the bytes of a PEM file"
+        )
     signature = path.with_name(path.name + SIGNATURE_SUFFIX)
     try:
         pem = public_key if isinstance(public_key, bytes) else Path(public_key).read_bytes()
@@ -106,6 +113,8 @@ def check_signature(data: bytes, path: Path, public_key: str | os.PathLike[str] 
             f"cannot read {error.filename}: {error.strerror}",
             hint="'hcr-edge sign' writes the signature beside the model file",
         ) from error
+    except (ValueError, TypeError) as error:  # no path: a zero byte, or a path of bytes
+        raise ModelError(f"public_key is {received(public_key)}", allowed="a path") from error
     try:
         key = load_pem_public_key(pem)
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from hcr_runtime.errors import HcrError
+from hcr_runtime.arguments import check_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise HcrError(f"Limits.{field.name} is {value!r}", allowed="1 or more")
+            check_whole(f"Limits.{field.name}", getattr(self, field.name))
 
 
 DEFAULT_LIMITS = Limits()

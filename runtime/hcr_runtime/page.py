@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hcr_runtime.arguments import check_type, check_whole
+from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ImageLike
 from hcr_runtime.segment import Box, find_glyphs
 from hcr_runtime.spec import Direction, ModelSpec
 
 if TYPE_CHECKING:
-    from hcr_runtime.classifier import Classifier
     from hcr_runtime.prediction import Prediction
 
 # What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
@@ -31,6 +32,10 @@ class ReadGlyph:
         touching: Several characters run into one another; the prediction is then not accepted,
             for the reason ``touching``.
         prediction: What the model says of it.
+
+    >>> from hcr_runtime.prediction import BLANK
+    >>> ReadGlyph(Box(1, 2, 3, 4), 0, 0, False, BLANK).to_dict()["box"]
+    [1, 2, 3, 4]
     """
 
     box: Box
@@ -56,13 +61,15 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     Args:
         page: A path, the bytes of an image file, or a uint8 array; see `find_glyphs`.
         classifier: Its labels decide the reading order: left-to-right or right-to-left.
-        top: How many candidates to return for each.
+        top: How many candidates to return for each, 1 or more.
 
     Returns:
         The characters, line by line in reading order; none where nothing is written.
 
     Raises:
         ImageError: `page` is no image.
+        HcrError: `classifier` is none, or `top` no whole number of 1 or more.
+        EngineError: The engine cannot run the model.
 
     >>> import numpy as np
     >>> from hcr_runtime import Classifier
@@ -72,6 +79,8 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     >>> [(glyph.prediction.label, glyph.line, glyph.order) for glyph in glyphs]
     [('ا', 0, 0)]
     """
+    check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
+    top = check_whole("top", top)
     glyphs = find_glyphs(page, direction=_direction(classifier.spec))
     if not glyphs:
         return ()

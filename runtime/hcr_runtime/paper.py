@@ -11,6 +11,9 @@ from hcr_runtime.image import GrayImage
 COARSE = 4
 # Dark is ink where it is narrower than this share of the longer side, and background otherwise.
 WIDEST_STROKE = 1 / 9
+# Darker than this share of the paper is no paper, nor a shadow on it; this rim of it (pixels of the
+# coarse page) is where both meet.
+DARK_SHARE, RIM = 0.25, 2
 # Blocks, in pixels, for which polarity and texture are measured, on every SAMPLE-th pixel.
 BLOCK, SAMPLE = 64, 8
 # Differences beyond this (0-255) say no more about what is ink.
@@ -20,7 +23,7 @@ MIN_INK = 16
 # And so many times what its surroundings vary by: wood and cloth are texture, not ink.
 TEXTURE_RATIO = 3.5
 # What varies by so much, and so many times what most of the photograph does, is no paper.
-COARSE_TEXTURE, COARSER = 8, 3.0
+COARSE_TEXTURE, COARSER = 8, 3.5
 # And this share of the darkness of the page's strokes.
 INK_SHARE = 0.25
 
@@ -50,17 +53,47 @@ def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     if _bright_ink(gray):
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
-    paper = _close(coarse, max(3, round(WIDEST_STROKE * max(size))))
-    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    closed = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
+    paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
     darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
+    surroundings = _surroundings(closed)
+    if surroundings is not None:
+        surroundings = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_NEAREST)
+        darkness = cv2.bitwise_and(darkness, cv2.bitwise_not(surroundings))
+        return darkness, cv2.bitwise_or(_threshold(darkness), surroundings)
     return darkness, _threshold(darkness)
 
 
 def _close(coarse: GrayImage, side: int) -> GrayImage:
-    """Fill what is dark and narrower than a square; not at the edges, where light falls off."""
+    """Fill what is dark and narrower than a square; not at the edges, where light falls off.
+
+    An even side would move the result by a pixel, and leave a line along each shadow's edge.
+    """
     wide = cv2.copyMakeBorder(coarse, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return np.asarray(closed[side:-side, side:-side])
+
+
+def _surroundings(paper: GrayImage) -> GrayImage | None:
+    """255 where a sheet ends and something dark begins, which reaches the photograph's edge.
+
+    It counts as ink, and falls away with what is cut there. Its own pattern is faint, but not in
+    shares of its brightness.
+
+    Args:
+        paper: The paper's brightness.
+
+    Returns:
+        None where there is nothing so dark.
+    """
+    bright = float(np.partition(paper, -paper.size // 4, axis=None)[-paper.size // 4])
+    dark = cv2.compare(paper, DARK_SHARE * bright, cv2.CMP_LT)
+    if not dark.any():
+        return None
+    dark = cv2.dilate(dark, np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
+    wide = cv2.copyMakeBorder(dark, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
+    cv2.floodFill(wide, None, (0, 0), 128)
+    return np.asarray(cv2.compare(wide[1:-1, 1:-1], 128, cv2.CMP_EQ), np.uint8)
 
 
 def _bright_ink(gray: GrayImage) -> bool:

@@ -7,13 +7,14 @@ are right 99 times in 100. Everything else only explains a refusal.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_runtime.arguments import check_images, check_type, received
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import ImageLike
 from hcr_runtime.preprocess import Extent, prepare
@@ -51,7 +52,11 @@ ALLOWED_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One label and the confidence in it (0-1)."""
+    """One label and the confidence in it (0-1).
+
+    >>> Candidate("ب", 0.75)
+    Candidate(label='ب', confidence=0.75)
+    """
 
     label: str
     confidence: float
@@ -140,7 +145,18 @@ def accepts(images: Sequence[ImageLike], scores: Scores, spec: ModelSpec) -> NDA
 
     Raises:
         ImageError: One of `images` is no image.
+        HcrError: `images` is none of several, `scores` has another shape, `spec` is none.
+
+    >>> from hcr_runtime import Label
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
+    >>> blank, stroke = np.full((2, 64, 64), 255, np.uint8)
+    >>> stroke[12:52, 30:34] = 0
+    >>> accepts([blank, stroke], np.full((2, 2), 0.5, np.float32), spec).tolist()
+    [False, True]
     """
+    check_type("spec", spec, ModelSpec)
+    images = check_images(images)
+    _check_scores("scores", scores, spec, len(images))
     return np.array(
         [
             not refusal(prepare(image, spec)[1], float(row.max()), 0.0, 1.0, spec)
@@ -188,7 +204,7 @@ def predict(
         label.name,
         label.codepoint,
         best,
-        tuple([Candidate(labels[index].text, values[index]) for index in order[: max(top, 1)]]),
+        tuple([Candidate(labels[index].text, values[index]) for index in order[:top]]),
         not reason,
         reason,
         tuple(labels[index].text for index in order[:2]) if reason == "ambiguous" else (),
@@ -209,28 +225,58 @@ def allowed_labels(
     if allow is None and deny is None:
         return None
     texts = spec.texts
-    try:
-        # Once: they may be generators.
-        allow, deny = None if allow is None else tuple(allow), tuple(deny or ())
-    except TypeError as error:
-        raise HcrError(f"allow or deny is no list ({error})", allowed="lists of labels") from error
-    for name, listed in (("allow", allow), ("deny", deny)):
-        if unknown := [text for text in listed or () if text not in texts]:
-            raise HcrError(
-                f"{name} holds {unknown[0]!r}, which is no label of {spec.name}",
-                allowed=" ".join(texts),
-            )
-    wanted = [(allow is None or text in allow) and text not in deny for text in texts]
+    wanted = [True] * len(texts)
+    for name, listed, kept in (("allow", allow, True), ("deny", deny, False)):
+        if listed is None:
+            continue
+        labels = _labels(name, listed, spec)
+        wanted = [
+            keep and (text in labels) is kept for keep, text in zip(wanted, texts, strict=True)
+        ]
     if not any(wanted):
         raise HcrError("allow and deny leave no label", allowed="one label or more")
     return None if all(wanted) else np.array(wanted, bool)
+
+
+def _labels(name: str, listed: object, spec: ModelSpec) -> tuple[str, ...]:
+    """The labels of `allow` or `deny`, which may be a generator."""
+    # A text is a collection of its characters, which a label of several is not.
+    if not isinstance(listed, Iterable) or isinstance(listed, str | bytes | Mapping):
+        raise HcrError(
+            f"{name} is {received(listed)}", allowed="a list of labels", hint="list('ابت') is one"
+        )
+    labels = tuple(listed)
+    for label in labels:
+        if not (isinstance(label, str) and label in spec.texts):
+            raise HcrError(
+                f"{name} holds {received(label)}, which is no label of {spec.name}",
+                allowed=" ".join(spec.texts),
+            )
+    return labels
 
 
 def probabilities(output: Scores, spec: ModelSpec) -> Scores:
     """Turn raw outputs, shape (N, classes), into calibrated probabilities of the same shape.
 
     Softmax outputs are first taken back to logits, which they fix up to a constant.
+
+    Args:
+        output: What the model gives, of any type of floats; what is no number (NaN) stays so.
+        spec: The model's description: what the outputs are, and their temperature.
+
+    Returns:
+        Rows that sum up to 1.
+
+    Raises:
+        HcrError: `output` has another type or shape, or `spec` is none.
+
+    >>> from hcr_runtime import Label
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")), output="logits")
+    >>> probabilities(np.float32([[0, 0], [100, 0]]), spec).tolist()
+    [[0.5, 0.5], [1.0, 3.783505853677006e-44]]
     """
+    check_type("spec", spec, ModelSpec)
+    _check_scores("output", output, spec)
     if spec.output == "softmax" and spec.temperature == 1.0:
         return output
     logits = np.log(np.maximum(output, 1e-12)) if spec.output == "softmax" else output
@@ -239,3 +285,17 @@ def probabilities(output: Scores, spec: ModelSpec) -> Scores:
     np.exp(scaled, out=scaled)
     scaled /= np.add.reduce(scaled, axis=1, keepdims=True)
     return scaled
+
+
+def _check_scores(name: str, scores: object, spec: ModelSpec, rows: int | None = None) -> None:
+    """Raise `HcrError` unless these are floats of shape (rows, classes); any rows where None."""
+    described = ""
+    if isinstance(scores, np.ndarray):
+        count = scores.shape[:1] if rows is None else (rows,)
+        if scores.dtype.kind == "f" and scores.shape == (*count, len(spec.labels)):
+            return
+        described = f"{scores.dtype} of shape {scores.shape}"
+    wanted = f"({'N' if rows is None else rows}, {len(spec.labels)})"
+    raise HcrError(
+        f"{name} is {described or received(scores)}", allowed=f"an array of floats, {wanted}"
+    )

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_type
 from hcr_runtime.image import GrayImage, ImageLike, to_bgr, to_gray
 from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
 
@@ -72,6 +73,7 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
 
     Raises:
         ImageError: `image` is no image.
+        HcrError: `spec` is no description.
 
     >>> from hcr_runtime.spec import Label
     >>> paper = np.full((64, 64), 250, np.uint8)
@@ -81,6 +83,7 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
     >>> tensor.shape, float(tensor.max())
     ((32, 32, 1), 1.0)
     """
+    check_type("spec", spec, ModelSpec)
     return prepare(image, spec)[0]
 
 

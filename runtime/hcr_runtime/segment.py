@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.components import (
     BOX_SHARE,
     Components,
@@ -19,12 +21,16 @@ from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.spec import Direction
+from hcr_runtime.turning import Turn, turn_level
 from hcr_runtime.writing_boxes import erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
 PAGE_SIDE = 1600
 # Smaller ones hold no letter, and OpenCV takes an array of 1 or 4 numbers for a scalar.
 LEAST_SIDE = 8
+# Lines run aslant where something longer than this share of the page is left; it is turned when
+# this erases so many times as much.
+LONG, MORE_ERASED = 0.3, 1.3
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
 
@@ -42,7 +48,13 @@ MIN_SHARE = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of the frame: left and top edge, width and height."""
+    """A rectangle in pixels of the frame: left and top edge, width and height; whole numbers.
+
+    >>> box = Box(left=10, top=20, width=30, height=40)
+    >>> frame = np.zeros((480, 640), np.uint8)
+    >>> frame[box.top : box.top + box.height, box.left : box.left + box.width].shape
+    (40, 30)
+    """
 
     left: int
     top: int
@@ -61,6 +73,12 @@ class Glyph:
         line: The line it stands on, from the top, from 0.
         order: Its place on that line in reading order, from 0.
         touching: Several characters run into one another: what is read in it means nothing.
+
+    >>> paper = np.full((240, 320), 255, np.uint8)
+    >>> paper[100:160, 150:156] = 0
+    >>> (glyph,) = find_glyphs(paper)
+    >>> glyph.crop.shape, glyph.line, glyph.order, glyph.touching
+    ((109, 109), 0, 0, False)
     """
 
     box: Box
@@ -93,14 +111,12 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     0 Box(left=220, top=100, width=6, height=60)
     1 Box(left=150, top=100, width=6, height=60)
     """
-    if direction not in ("ltr", "rtl"):
-        raise HcrError(f"direction is {direction!r}", allowed="ltr, rtl")
+    check_choice("direction", direction, ("ltr", "rtl"))
     gray, block = _shrink(to_gray(page))
     if min(gray.shape) < LEAST_SIDE:
         return ()
-    darkness, mask = lift_page(gray)
-    lines, boxes = erase_boxes(darkness, mask)
-    components = Components(mask, darkness, lines)
+    ink, turn = _separate(gray)
+    components, boxes = ink.components, ink.boxes
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
         groups = group_on_paper(components)
@@ -109,10 +125,47 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     size = BOX_SHARE * float(np.median([group.side for group in groups]))
     places = reading_order(np.array([group.centre for group in groups]), size, direction)
     glyphs = [
-        Glyph(_box(group, block), _crop(group, components, darkness), *place, group.touching)
+        Glyph(_box(group, ink, turn, block), _crop(group, ink), *place, group.touching)
         for group, place in zip(groups, places, strict=True)
     ]
     return tuple(sorted(glyphs, key=lambda glyph: (glyph.line, glyph.order)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ink:
+    """What is written on a page, without its lines.
+
+    Attributes:
+        darkness: Of the ink, uint8, (H, W).
+        components: Of the ink.
+        boxes: See `erase_boxes`.
+        erased: How many pixels lay on lines.
+    """
+
+    darkness: GrayImage
+    components: Components
+    boxes: NDArray[np.int32] | None
+    erased: int
+
+
+def _separate(gray: GrayImage) -> tuple[_Ink, Turn | None]:
+    """Lift the ink off a page and erase its lines; the page is turned where they run aslant."""
+    ink = _erase(*lift_page(gray))
+    if ink.components.length[1:].max(initial=0) < LONG * max(gray.shape):
+        return ink, None
+    darkness, mask = lift_page(gray)
+    turn = turn_level(mask)
+    if turn is None:
+        return ink, None
+    # Outside of the page is ink, so that what its edge cuts falls away.
+    turned = cv2.compare(turn.apply(mask, outside=255), 127, cv2.CMP_GT)
+    level = _erase(turn.apply(darkness, outside=0), turned)
+    return (level, turn) if level.erased > MORE_ERASED * ink.erased else (ink, None)
+
+
+def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
+    lines, boxes = erase_boxes(darkness, mask)
+    return _Ink(darkness, Components(mask, darkness, lines), boxes, cv2.countNonZero(lines))
 
 
 def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
@@ -126,13 +179,19 @@ def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
     return np.asarray(small, np.uint8), block
 
 
-def _box(group: Group, block: int) -> Box:
-    width, height = group.right - group.left, group.bottom - group.top
-    return Box(group.left * block, group.top * block, width * block, height * block)
+def _box(group: Group, ink: _Ink, turn: Turn | None, block: int) -> Box:
+    """Where a glyph is on the page, in pixels of the page as it was given."""
+    left, top, right, bottom = group.left, group.top, group.right, group.bottom
+    if turn is not None:
+        own = np.isin(ink.components.labels[top:bottom, left:right], group.members)
+        points = np.argwhere(own)[:, ::-1] + (left, top)
+        left, top, right, bottom = turn.bounds(points)
+    return Box(left * block, top * block, (right - left) * block, (bottom - top) * block)
 
 
-def _crop(group: Group, components: Components, darkness: GrayImage) -> GrayImage:
+def _crop(group: Group, ink: _Ink) -> GrayImage:
     """Lay a glyph's ink into its writing box, on white; `Glyph.crop`."""
+    components = ink.components
     # The blurred rim of the strokes belongs to them.
     top, left = max(group.top - RIM, 0), max(group.left - RIM, 0)
     labels = components.labels[top : group.bottom + RIM, left : group.right + RIM]
@@ -141,12 +200,12 @@ def _crop(group: Group, components: Components, darkness: GrayImage) -> GrayImag
         own |= labels == member
     near = cv2.dilate(own.view(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
     near[(labels > 0) & ~own] = 0
-    ink = darkness[top : group.bottom + RIM, left : group.right + RIM] * near
-    height, width = ink.shape
+    pixels = ink.darkness[top : group.bottom + RIM, left : group.right + RIM] * near
+    height, width = pixels.shape
     side = max(round(group.side), height, width)
     crop = np.full((side, side), 255, np.uint8)
     y, x = (side - height) // 2, (side - width) // 2
-    crop[y : y + height, x : x + width] -= ink
+    crop[y : y + height, x : x + width] -= pixels
     return crop
 
 
@@ -230,13 +289,31 @@ def ink_mask(gray: GrayImage) -> GrayImage:
 def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
     """Cut a glyph out of its frame and lay it into a writing box of the usual proportion.
 
+    Args:
+        frame: A path, the bytes of an image file, or an array (see `to_gray`).
+        box: Where the glyph is, in pixels of the frame, as `largest_glyph` gives it; what of it
+            lies outside of the frame is left out.
+
     Returns:
-        Grey, uint8, square; what surrounded the glyph is replaced by the paper's brightness.
+        Grey, uint8, square, for `Classifier.classify`; what surrounded the glyph is replaced by
+        the paper's brightness.
+
+    Raises:
+        ImageError: `frame` is no image.
+        HcrError: `box` is none, or lies outside of the frame.
+
+    >>> paper = np.full((240, 320), 200, np.uint8)
+    >>> paper[100:160, 150:156] = 0
+    >>> crop_glyph(paper, Box(150, 100, 6, 60)).shape
+    (109, 109)
     """
     gray = to_gray(frame)
+    check_type("box", box, Box, hint="largest_glyph finds one")
+    _check_inside(box, gray)
     rim = max(2, max(box.width, box.height) // 16)
     top, left = max(box.top - rim, 0), max(box.left - rim, 0)
-    crop = gray[top : box.top + box.height + rim, left : box.left + box.width + rim]
+    bottom, right = box.top + box.height + rim, box.left + box.width + rim
+    crop = gray[top:bottom, left:right]
     edge = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]])
     height, width = crop.shape
     side = max(round(max(box.width, box.height) / BOX_SHARE), height, width)
@@ -253,3 +330,18 @@ def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
         ),
         np.uint8,
     )
+
+
+def _check_inside(box: Box, gray: GrayImage) -> None:
+    """Raise `HcrError` unless a box has pixels of the frame in it."""
+    height, width = gray.shape
+    edges = (box.left, box.top, box.width, box.height)
+    whole = all(isinstance(edge, int | np.integer) for edge in edges)
+    if not (
+        whole
+        and box.width > 0
+        and box.height > 0
+        and -box.width < box.left < width
+        and -box.height < box.top < height
+    ):
+        raise HcrError(f"box is {received(box)}", allowed=f"within {width} x {height} pixels")

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from hcr_runtime.arguments import check_type, received
 from hcr_runtime.errors import SpecError
-from hcr_runtime.spec_json import build, mapping
+from hcr_runtime.spec_json import Typed, build, mapping
 
 SCHEMA_VERSION = 1
 
@@ -36,7 +37,7 @@ Levels: TypeAlias = "float | tuple[float, float, float]"
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class Label(Typed):
     """One class: a character as it is written, and its names.
 
     Attributes:
@@ -44,7 +45,10 @@ class Label:
         name: Short lower-case name, e.g. ``beh``.
         transliteration: Latin transliteration (DIN 31635 for Arabic); may be empty.
         script: ISO 15924 code, e.g. ``Arab``.
-        direction: Writing direction of the script.
+        direction: Writing direction of the script, ``ltr`` or ``rtl``.
+
+    Raises:
+        SpecError: A field is no text; `ModelSpec` checks the direction.
 
     >>> Label("ب", "beh", "b", "Arab", "rtl").codepoint
     'U+0628'
@@ -63,7 +67,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class InputSpec:
+class InputSpec(Typed):
     """The input tensor, without its batch axis.
 
     Attributes:
@@ -74,6 +78,12 @@ class InputSpec:
             0–255 that are normalised inside. Files whose border is quantized say ``float32``
             and carry its scale themselves.
         layout: ``NHWC`` or ``NCHW``.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the ranges.
+
+    >>> InputSpec(height=64, width=64).channels
+    1
     """
 
     height: int = 32
@@ -84,7 +94,7 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class PreprocessSpec:
+class PreprocessSpec(Typed):
     """Parameters of `hcr_runtime.preprocess`, version 1.
 
     Lengths are fractions of the tensor's side, so that they hold for any input size.
@@ -105,6 +115,12 @@ class PreprocessSpec:
         polarity: What the network is shown: ``bright`` ink, ``dark`` ink, or each image ``as-is``.
         interpolation: Of the fits ``stretch`` and ``pad``. ``area`` averages where it shrinks,
             and is ``bilinear`` where it enlarges.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the ranges.
+
+    >>> PreprocessSpec(fit="stretch", polarity="as-is", mean=0.5, std=0.5).interpolation
+    'area'
     """
 
     version: int = 1
@@ -120,18 +136,24 @@ class PreprocessSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RejectionSpec:
+class RejectionSpec(Typed):
     """When a prediction is refused.
 
     Attributes:
         min_confidence: Least calibrated confidence of an accepted prediction, 0–1.
+
+    Raises:
+        SpecError: It is no number; `ModelSpec` checks the range.
+
+    >>> RejectionSpec(0.9)
+    RejectionSpec(min_confidence=0.9)
     """
 
     min_confidence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Typed):
     """Where a model comes from.
 
     Attributes:
@@ -146,6 +168,12 @@ class Provenance:
         quantization: E.g. ``float32`` or ``int8 QDQ U8S8 per-channel``.
         calibration: Which images calibrated the quantization.
         figures: Measured shares of the Keras source, by what was measured; 0-1.
+
+    Raises:
+        SpecError: A field has another type; `ModelSpec` checks the figures.
+
+    >>> Provenance(training_data="ahcd", figures={"AHCD, official test": 0.977}).quantization
+    ''
     """
 
     training_data: str = ""
@@ -162,7 +190,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
+class ModelSpec(Typed):
     """Everything a program must know to use a model file.
 
     Attributes:
@@ -195,9 +223,15 @@ class ModelSpec:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
+        Typed.__post_init__(self)  # slots make another class of it, which super() does not know
+        for name, part in _PARTS.items():
+            check_type(f"ModelSpec.{name}", getattr(self, name), part, SpecError)
+        check_type("ModelSpec.labels", self.labels, tuple, SpecError)
+        for label in self.labels:
+            check_type("one of ModelSpec.labels", label, Label, SpecError)
         if self.schema_version != SCHEMA_VERSION:
             raise SpecError(
-                f"the model's description has schema version {self.schema_version!r}",
+                f"the model's description has schema version {received(self.schema_version)}",
                 allowed=str(SCHEMA_VERSION),
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
@@ -243,9 +277,10 @@ class ModelSpec:
                 "0 to 1",
             ),
         )
-        for name, received, passed, allowed in checks:
+        for name, value, passed, allowed in checks:
             if not passed:
-                raise SpecError(f"the model's description: {name} is {received}", allowed=allowed)
+                shown = value if isinstance(value, str) else received(value)
+                raise SpecError(f"the model's description: {name} is {shown}", allowed=allowed)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -278,7 +313,7 @@ class ModelSpec:
         version = fields.get("schema_version")
         if version != SCHEMA_VERSION:
             raise SpecError(
-                f"the model's description has schema version {version!r}",
+                f"the model's description has schema version {received(version)}",
                 allowed=str(SCHEMA_VERSION),
                 hint="install the hcr-edge-runtime that belongs to the model",
             )
@@ -296,7 +331,7 @@ class ModelSpec:
         """Build a description from JSON text; raises `SpecError` like `from_dict`."""
         try:
             data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise SpecError(f"the model's description is not JSON ({error})") from error
         return cls.from_dict(data)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from hcr_runtime.arguments import received
 from hcr_runtime.errors import SpecError
 
 _T = TypeVar("_T")
@@ -39,16 +40,27 @@ def build(cls: type[_T], data: object) -> _T:
     if missing:
         raise SpecError(f"{cls.__name__}: missing fields {missing}")
     for name, value in fields.items():
-        kind = str(known[name].type)
-        if not _has_type(value, kind):
-            raise SpecError(f"{cls.__name__}.{name} is {value!r}", allowed=f"a {kind}")
-        if isinstance(value, list):
+        if isinstance(value, list) and known[name].type == "Levels":
             fields[name] = tuple(value)
     return cls(**fields)
 
 
+class Typed:
+    """A dataclass whose fields hold what their annotations say; `SpecError` where they do not."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, kind = getattr(self, item.name), str(item.type)
+            if not _has_type(value, kind):
+                raise SpecError(
+                    f"{type(self).__name__}.{item.name} is {received(value)}", allowed=f"a {kind}"
+                )
+
+
 def _has_type(value: object, kind: str) -> bool:
-    if kind == "Levels" and isinstance(value, list):
+    if kind == "Levels" and isinstance(value, tuple):
         return len(value) == 3 and all(_is_plain(item, (int, float)) for item in value)
     if kind not in _PLAIN_TYPES:
         return True

@@ -9,6 +9,7 @@ they come.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -17,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
-from hcr_runtime.camera import frames
+from hcr_runtime.arguments import check_choice, check_type, received
+from hcr_runtime.camera import ALLOWED, frames
 from hcr_runtime.classifier import Classifier
-from hcr_runtime.errors import HcrError
+from hcr_runtime.errors import CameraError, HcrError
 from hcr_runtime.frame import Frame
 from hcr_runtime.image import GrayImage, to_gray
 from hcr_runtime.paper import lift_page
@@ -76,6 +78,10 @@ class Event:
         t: Time of the frame, in seconds since the source's first.
         first: When the glyph was first seen.
         last: When it was last seen.
+
+    >>> event = Event("stable", 1, "ب", "beh", 0.98, Box(10, 20, 30, 40), 0.5, 0.1, 0.5)
+    >>> event.to_dict()["box"], event.to_dict()["t"]
+    ([10, 20, 30, 40], 0.5)
     """
 
     event: Literal["looking", "stable", "gone"]
@@ -202,12 +208,16 @@ class Watcher:
         glyphs: The glyphs that are followed now, in reading order.
 
     Raises:
-        HcrError: There is no such mode.
+        HcrError: There is no such mode, or `classifier` is none.
+
+    >>> watcher = Watcher(Classifier.load("arabic-letters"), "page")
+    >>> watcher.see(Frame(0, 0.0, np.full((72, 128, 3), 255, np.uint8)))
+    []
     """
 
     def __init__(self, classifier: Classifier, mode: Mode = "guide") -> None:
-        if mode not in MODES:
-            raise HcrError(f"there is no mode {mode!r}", allowed=" or ".join(MODES))
+        check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
+        check_choice("mode", mode, MODES)
         self.classifier = classifier
         self.mode = mode
         self.glyphs: list[Followed] = []
@@ -220,7 +230,14 @@ class Watcher:
         """Look at the next frame; returns what happened, in reading order.
 
         Frames that are not later than the one before are left out.
+
+        Raises:
+            ImageError: The frame's picture is none.
+            HcrError: `frame` is none, or its time no number of seconds.
         """
+        check_type("frame", frame, Frame)
+        if not (isinstance(frame.seconds, float | int) and math.isfinite(frame.seconds)):
+            raise HcrError(f"Frame.seconds is {received(frame.seconds)}", allowed="seconds")
         if frame.seconds <= self._now:
             return []
         # A page is searched often enough to follow it, not in every frame: that is dear.
@@ -340,7 +357,7 @@ class Watcher:
 
 
 def watch(
-    source: str | Iterable[Frame], classifier: Classifier, mode: Mode = "guide"
+    source: str | os.PathLike[str] | Iterable[Frame], classifier: Classifier, mode: Mode = "guide"
 ) -> Iterator[Event]:
     """Watch a source until it ends.
 
@@ -349,12 +366,30 @@ def watch(
         classifier: What reads the glyphs.
         mode: ``guide`` or ``page``; see `Watcher`.
 
+    Returns:
+        The events as they happen, without end where the source has none.
+
     Raises:
         CameraError: The source cannot be opened.
-        HcrError: There is no such mode.
+        HcrError: There is no such mode, `classifier` is none, or `source` gives no frames.
+
+    >>> paper = np.full((480, 640, 3), 255, np.uint8)
+    >>> paper[160:320, 316:326] = 0  # alef, for a second
+    >>> clip = [Frame(i, i / 30, paper) for i in range(30)]
+    >>> classifier = Classifier.load("arabic-letters")
+    >>> [(event.event, event.label) for event in watch(clip, classifier)]
+    [('looking', 'ا'), ('stable', 'ا'), ('gone', 'ا')]
     """
     watcher = Watcher(classifier, mode)
-    for frame in frames(source) if isinstance(source, str) else source:
+    if isinstance(source, str | os.PathLike):
+        source = frames(source)
+    if not isinstance(source, Iterable) or isinstance(source, bytes | np.ndarray):
+        raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED)
+    return _events(watcher, source)
+
+
+def _events(watcher: Watcher, source: Iterable[Frame]) -> Iterator[Event]:
+    for frame in source:
         yield from watcher.see(frame)
     yield from watcher.close()
 

@@ -13,6 +13,8 @@ from hcr_runtime.rulings import Ruling, darkest, erase_rulings, thickest
 MIN_BOX = 16
 # The outline of a box: share of its sides that is ink; of its inner part, less than so much.
 SIDES, FILLING = 0.85, 0.4
+# What fills so much of the page is its own outline, or a frame around all that is written.
+WHOLE = 0.9
 # So many outlines of like size are boxes even when nothing is written in them.
 MANY = 3
 
@@ -115,6 +117,8 @@ def _outline(contour: NDArray[np.int32], mask: GrayImage) -> tuple[NDArray[np.in
     """Corners of a box that a contour runs around, and whether something is written in it."""
     x, y, width, height = cv2.boundingRect(contour)
     if min(width, height) < 1.5 * MIN_BOX or not 1 / 3 < width / height < 3:
+        return None
+    if width * height > WHOLE * mask.size:
         return None
     hull = cv2.convexHull(contour)
     corners = cv2.approxPolyDP(hull, 0.03 * cv2.arcLength(hull, True), True)

@@ -103,6 +103,7 @@ def test_service_answers_as_the_classifier_does(client: TestClient, samples_dir:
     assert 'hcr_answers_total{status="200"} 8.0' in metrics.text
     assert "hcr_batch_size_sum 8.0" in metrics.text
     assert "hcr_waiting 0.0" in metrics.text
+    assert "hcr_inside 0.0" in metrics.text
 
 
 def test_service_refuses_what_is_no_image_or_too_large(
@@ -121,7 +122,7 @@ def test_service_refuses_what_is_no_image_or_too_large(
     assert 'hcr_answers_total{status="413"} 1.0' in client.get("/metrics").text
 
 
-def test_waiting_requests_share_a_batch_and_a_full_queue_refuses(
+def test_waiting_requests_share_a_batch_and_a_full_service_refuses(
     service: ModuleType, samples_dir: Path
 ) -> None:
     """The model is held up: one request is with it, four wait, and the sixth is one too many."""
@@ -138,7 +139,7 @@ def test_waiting_requests_share_a_batch_and_a_full_queue_refuses(
             assert go.wait(30)
             return inner.classify_batch(images)
 
-    made = service.Service(Held(), max_waiting=4)
+    made = service.Service(Held(), max_inside=5)
     photo = (samples_dir / "photos" / "beh-blue-pen.jpg").read_bytes()
     with TestClient(service.make_app(made)) as client, ThreadPoolExecutor(6) as pool:
 
@@ -149,10 +150,77 @@ def test_waiting_requests_share_a_batch_and_a_full_queue_refuses(
         assert entered.wait(30)
         waiting = [pool.submit(post) for _ in range(4)]
         for _ in range(3000):
-            if made.queue.full():
+            if made.queue.qsize() == 4:
                 break
             threading.Event().wait(0.01)
         assert post() == 503
+        assert "hcr_inside 5.0" in client.get("/metrics").text
         go.set()
         assert [task.result(30) for task in (first, *waiting)] == [200] * 5
     assert sizes == [1, 4]
+
+
+def test_requests_that_are_received_or_decoded_are_bounded_too(
+    service: ModuleType, samples_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding is held up: two uploads are inside, the third is refused before it is read."""
+    go, decoding = threading.Event(), threading.Semaphore(0)
+    inner = service.to_gray
+
+    def held(*arguments: object) -> object:
+        decoding.release()
+        assert go.wait(30)
+        return inner(*arguments)
+
+    monkeypatch.setattr(service, "to_gray", held)
+    made = service.Service(Classifier.load("arabic-letters"), max_inside=2)
+    photo = (samples_dir / "photos" / "beh-blue-pen.jpg").read_bytes()
+    with TestClient(service.make_app(made)) as client, ThreadPoolExecutor(2) as pool:
+
+        def post() -> int:
+            return client.post("/classify", content=photo).status_code
+
+        inside = [pool.submit(post) for _ in range(2)]
+        assert all(decoding.acquire(timeout=30) for _ in inside)
+        assert post() == 503
+        go.set()
+        assert [task.result(30) for task in inside] == [200, 200]
+        assert post() == 200
+
+
+def test_a_worker_that_dies_is_told_and_starts_again(
+    service: ModuleType, samples_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Classifier.load("arabic-letters")
+    broken = threading.Event()
+    broken.set()
+
+    class Breaks:
+        spec, limits = inner.spec, inner.limits
+
+        def classify_batch(self, images: list[object]) -> list[Prediction]:
+            if broken.is_set():
+                raise MemoryError
+            return inner.classify_batch(images)
+
+    monkeypatch.setattr(service, "PAUSE", 1.0)
+    photo = (samples_dir / "photos" / "beh-blue-pen.jpg").read_bytes()
+    with TestClient(service.make_app(service.Service(Breaks()))) as client:
+
+        def post() -> int:
+            return client.post("/classify", content=photo).status_code
+
+        assert post() == 503  # and does not hang
+        health = client.get("/healthz")
+        assert (health.status_code, health.json()["status"]) == (
+            503,
+            "the worker died (MemoryError)",
+        )
+        assert post() == 503
+        broken.clear()
+        for _ in range(300):
+            if client.get("/healthz").status_code == 200:
+                break
+            threading.Event().wait(0.05)
+        assert post() == 200
+        assert "hcr_worker_deaths_total 1.0" in client.get("/metrics").text

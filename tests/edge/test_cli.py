@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from hcr_edge import __version__
@@ -244,6 +245,50 @@ def test_read_and_classify_draw_what_they_read(samples_dir: Path, tmp_path: Path
     glyphs = json.loads(cli("read", photo, "--json").out)["glyphs"]
     assert [(glyph["label"], glyph["line"], glyph["order"]) for glyph in glyphs] == [("ج", 0, 0)]
     assert "ج" in cli("read", photo).out
+
+
+@pytest.mark.parametrize(
+    ("suffix", "begins"),
+    [
+        (".png", b"\x89PNG"),
+        (".jpg", b"\xff\xd8\xff"),
+        (".JPEG", b"\xff\xd8\xff"),
+        (".webp", b"RIFF"),
+        (".tif", b"II*"),
+        (".bmp", b"BM"),
+    ],
+)
+def test_annotate_writes_what_the_suffix_says(
+    suffix: str, begins: bytes, samples_dir: Path, tmp_path: Path, cli
+) -> None:
+    photo = samples_dir / "photos" / "jeem-black-pen.jpg"
+    place = tmp_path / f"out{suffix}"
+    assert cli("classify", photo, "--annotate", place).code == 0
+    assert place.read_bytes().startswith(begins)
+    drawn, before = cv2.imread(str(place)), cv2.imread(str(photo))
+    assert drawn.shape == before.shape
+    assert (cv2.absdiff(drawn, before).max(axis=2) > 60).any()
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.gif", "out.onnx"])
+@pytest.mark.parametrize("command", ["classify", "read"])
+def test_annotate_refuses_what_is_no_picture(
+    command: str, name: str, samples_dir: Path, tmp_path: Path, cli
+) -> None:
+    photo = samples_dir / "photos" / "jeem-black-pen.jpg"
+    answer = cli(command, photo, "--annotate", tmp_path / name)
+    assert answer.code == 2
+    assert "no name of a picture; allowed: .png, .jpg" in answer.errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blank_image_is_named_and_the_others_are_answered(cli, letters: Path) -> None:
+    blank = letters / "blank.png"
+    cv2.imwrite(str(blank), np.full((64, 64), 255, np.uint8))
+    answer = cli("classify", blank, letters / "seen" / "0.png", "--json")
+    assert answer.code == 2
+    assert [(item["label"], item["reason"]) for item in answer.json] == [("", "blank"), ("س", "")]
+    assert answer.errors == [f"error: {blank}: the image is empty: no ink found"]
 
 
 def test_annotate_takes_one_image(samples_dir: Path, tmp_path: Path, cli) -> None:

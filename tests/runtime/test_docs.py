@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import re
 import shlex
 import subprocess
@@ -11,6 +13,7 @@ from typing import get_args
 
 import pytest
 
+import hcr_runtime
 from hcr_runtime.prediction import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,3 +49,19 @@ def test_every_reason_is_explained() -> None:
     table = TEXT.split("## When an answer is refused")[1].split("## ")[0]
     for reason in filter(None, get_args(Reason)):
         assert f"| `{reason}` |" in table
+
+
+def test_every_public_name_is_explained_with_an_example_that_runs() -> None:
+    bare = []
+    for name in hcr_runtime.__all__:
+        thing = getattr(hcr_runtime, name)
+        if isinstance(thing, str):  # the version
+            continue
+        examples = doctest.DocTestFinder(recurse=False).find(thing, name)
+        if not (inspect.getdoc(thing) and any(example.examples for example in examples)):
+            bare.append(name)
+        for part, member in vars(thing).items() if inspect.isclass(thing) else ():
+            known = inspect.isroutine(member) or isinstance(member, property | classmethod)
+            if known and not part.startswith("_") and not inspect.getdoc(getattr(thing, part)):
+                bare.append(f"{name}.{part}")
+    assert bare == []

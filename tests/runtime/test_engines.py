@@ -68,6 +68,18 @@ def test_tflite_computes_the_matrix_product(
     np.testing.assert_allclose(output, batch.reshape(28, -1) @ weights.T, atol=tolerance)
 
 
+def test_litert_that_fails_while_it_runs(tiny_tflite: Write, batch: Tensor) -> None:
+    """As LiteRT does where a delegate or an operator gives up."""
+    engine = open_engine(tiny_tflite())
+
+    def fail() -> None:
+        raise RuntimeError("Node number 0 (FULLY_CONNECTED) failed to invoke.\nmore")
+
+    engine._interpreter().invoke = fail
+    with pytest.raises(EngineError, match=r"LiteRT cannot run .* \(Node number 0 .* invoke\.\)"):
+        engine.run(batch)
+
+
 def test_int8_border_saturates_and_does_not_wrap(tiny_tflite: Write, weights: Tensor) -> None:
     # Brighter than 1 cannot be said in the input's int8; -0.5 is below its zero point.
     engine = open_engine(tiny_tflite(int8=True))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.targets import TARGETS, seeds
@@ -26,6 +26,7 @@ from hcr_runtime import (
     Classifier,
     HcrError,
     ImageError,
+    Limits,
     ModelError,
     ModelSpec,
     SpecError,
@@ -37,7 +38,7 @@ from hcr_runtime.engines import open_engine
 
 NANO = shipped_models()["arabic-letters-nano"].read_bytes()
 # The targets whose inputs are read by our own code, and cheap.
-CHEAP = [name for name in TARGETS if name != "model"]
+CHEAP = [name for name in TARGETS if name not in ("model", "page")]
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -61,6 +62,12 @@ def test_arrays_of_every_type_shape_and_order(data: bytes) -> None:
     TARGETS["array"](data)
 
 
+@settings(max_examples=30)
+@given(st.binary(max_size=300))
+def test_pages_of_any_shape_and_size(data: bytes) -> None:
+    TARGETS["page"](data)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 @pytest.mark.parametrize(("name", "runs"), [("image", 1500), ("carrier", 1500), ("model", 300)])
 def test_short_run_guided_by_coverage(name: str, runs: int, tmp_path: Path) -> None:
@@ -70,6 +77,18 @@ def test_short_run_guided_by_coverage(name: str, runs: int, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"number_of_executed_units: {runs}" in done.stderr
     assert not list((tmp_path / "findings").iterdir())
+
+
+def test_found_tiff_that_says_its_width_twice() -> None:
+    """The limits were held against the second width; the first is what is decoded."""
+    finding = base64.b64decode(
+        "SUkqACoAAACAAADQOCQUDBSDQkUQmDDyGQUoQ+CGSJQM8RUDIyMKCMQEDAAAAQMAAQAAAAwAAAABAQMAAQAAAAkAAAAC"
+        "AQMAAQAAAAgAAAADAQMAAQAAAAUAAAAGAQMAAQAAAAEAAAARAQQAAQAAAAgAAAAAAQMAAQAAAAEAAAAWAQMAAQAAAAkA"
+        "AAAXAQQAAQAAACIAAAAcAQMAAQAAAAEAAAA9AQMAAQAAAAIAAABTAQMAAQAAAAEAAAAAAAAA"
+    )
+    assert to_gray(finding, limits=Limits(max_pixels=9 * 12)).shape == (9, 12)
+    with pytest.raises(ImageError, match="has 9 x 12 pixels"):
+        to_gray(finding, limits=Limits(max_pixels=9 * 12 - 1))
 
 
 def test_found_png_chunk_that_claims_4_gb() -> None:

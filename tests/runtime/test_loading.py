@@ -56,11 +56,11 @@ def test_each_engine_gives_the_same_numbers(
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"engine": "tensorrt"}, EngineError, "no engine 'tensorrt'; allowed: onnxruntime"),
+        ({"engine": "tensorrt"}, EngineError, "engine is 'tensorrt'; allowed: onnxruntime"),
         ({"engine": "litert"}, EngineError, "litert does not run arabic-letters.onnx"),
         # OpenCV 5 refuses the file; OpenCV 4 would read it and answer wrongly.
         ({"engine": "opencv"}, EngineError, "use the engine onnxruntime"),
-        ({"threads": 0}, EngineError, "threads is 0; allowed: 1"),
+        ({"threads": 0}, EngineError, "threads is 0; allowed: a whole number from 1"),
         ({"threads": "2"}, EngineError, "threads is '2'"),
         ({"sha256": "0" * 64}, ModelError, "has the SHA-256"),
     ],

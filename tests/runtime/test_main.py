@@ -70,11 +70,28 @@ def test_read_a_page_of_few_blocks(
         json.loads(capsys.readouterr().out)
 
 
-def test_refused_answers_say_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refused_answers_are_answers_and_say_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cross = np.full((64, 64), 255, np.uint8)
+    cross[30:34] = cross[:, 30:34] = 0
+    cv2.imwrite(str(tmp_path / "cross.png"), cross)
+    assert main(["classify", str(tmp_path / "cross.png")]) == 0
+    assert "(not accepted: too large)" in capsys.readouterr().out
+
+
+def test_a_blank_image_is_bad_input_as_for_hcr_edge(
+    tmp_path: Path, letter: Letter, capsys: pytest.CaptureFixture[str]
+) -> None:
     paper = tmp_path / "paper.pgm"
     paper.write_bytes(b"P5 40 40 255 " + bytes([250]) * 1600)
-    assert main(["classify", str(paper)]) == 0
-    assert "(not accepted: blank)" in capsys.readouterr().out
+    assert main(["classify", str(paper), str(letter("beh")), "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert [(item["name"], item["reason"]) for item in json.loads(out)] == [
+        ("", "blank"),
+        ("beh", ""),
+    ]
+    assert err == f"error: {paper}: the image is empty: no ink found\n"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ LOOKS = {
     "table": Look(lines="table", line=BLACK_LINE, skew=3),
     "boxes": Look(lines="boxes", gap=2.0, skew=-3),
     "comb": Look(lines="comb", line=BLACK_LINE),
-    "desk": Look(desk=True, skew=2),
+    "desk": Look(desk="wood", skew=2),
     "chalk": Look(paper=BOARD, ink=CHALK, height=100),
 }
 

@@ -250,7 +250,7 @@ def test_a_change_of_size_is_no_new_letter(classifier: Classifier, tile: Tile) -
 
 
 def test_unknown_mode_is_refused(classifier: Classifier) -> None:
-    with pytest.raises(HcrError, match="no mode 'line'; allowed: guide or page"):
+    with pytest.raises(HcrError, match="mode is 'line'; allowed: guide, page"):
         list(watch(iter([]), classifier, "line"))  # type: ignore[arg-type]
 
 

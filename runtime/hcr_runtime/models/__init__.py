@@ -12,7 +12,7 @@ _FOLDER = Path(__file__).parent
 
 
 def shipped_models() -> dict[str, Path]:
-    """Name and file of each model inside the package.
+    """Name and file (``.onnx``) of each model inside the package, by name.
 
     >>> "arabic-letters" in shipped_models()
     True
@@ -27,9 +27,12 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         ModelError: It is neither; the message names the nearest known models.
     """
     shipped = shipped_models()
-    if not isinstance(model, str | os.PathLike):
-        raise ModelError(f"a model cannot be a {type(model).__name__}", allowed="a name or a path")
-    path = Path(model)
+    try:
+        path = Path(model)
+    except TypeError as error:
+        raise ModelError(
+            f"a model cannot be a {type(model).__name__}", allowed="a name or a path"
+        ) from error
     if str(path) in shipped:
         return shipped[str(path)]
     try:
