@@ -174,7 +174,7 @@ def export(
                 kinds,
                 border,
                 proven,
-                tuning_images(calibration or standard, data_dir, source.spec, proven),
+                tuning_images(calibration or standard, data_dir, source.spec, proven, skip_damaged),
                 limits(max_drop, min_agreement),
                 status.update,
             )
