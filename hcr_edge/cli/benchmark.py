@@ -63,15 +63,18 @@ def benchmark(
         measured = run_benchmark(
             bundle, images, threads=threads, against=rivals, progress=status.update
         )
-    document = _write(contents, measured)
+    whole = _write(contents, measured)
     if as_json:
-        answer(document)
+        answer(whole.to_dict())
     else:
         show(_table(measured))
         say("µs: one image in a call; images/s: at the best batch size; ×: times as fast as")
         say(f"machine: {measured.machine}")
         if not measured.images["labelled"]:
             say("the images carry no labels: what Keras answers counts as right")
+        names = {speed.name for speed in measured.speeds}
+        if kept := [speed.name for speed in whole.speeds if speed.name not in names]:
+            say(f"{', '.join(kept)}: timed before, stays in the report")
         for line in measured.advice:
             say(line)
         say(f"{bundle}{os.sep}benchmark.md says more, benchmark.png shows it")
@@ -79,8 +82,8 @@ def benchmark(
         warn(f"{name} was not timed: {words}")
 
 
-def _write(contents: Contents, measured: Benchmark) -> dict[str, Any]:
-    """Write the reports, with what an earlier one holds beyond them; returns the JSON."""
+def _write(contents: Contents, measured: Benchmark) -> Benchmark:
+    """Write the reports, with what an earlier one holds beyond them; returns all of it."""
     from hcr_export.benchmark_report import draw, to_markdown
     from hcr_export.contents import add_reports
     from hcr_export.earlier import read_report, with_earlier_subjects
@@ -91,17 +94,14 @@ def _write(contents: Contents, measured: Benchmark) -> dict[str, Any]:
             warn("benchmark.json was of other images, machine or threads: it is replaced")
         else:
             whole = joined
-    document = whole.to_dict()
     reports = {
-        "benchmark.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+        "benchmark.json": json.dumps(whole.to_dict(), indent=2, ensure_ascii=False).encode()
+        + b"\n",
         "benchmark.md": to_markdown(whole).encode(),
         "benchmark.png": draw(whole),
     }
     add_reports(contents.folder, reports)
-    names = {speed.name for speed in measured.speeds}
-    if kept := [speed.name for speed in whole.speeds if speed.name not in names]:
-        say(f"{', '.join(kept)}: timed before, stays in the report")
-    return document
+    return whole
 
 
 def _table(measured: Benchmark) -> Any:

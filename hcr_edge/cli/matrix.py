@@ -97,16 +97,18 @@ def matrix(
         raise ModelError(
             f"no engine ran a file of {bundle}", hint="; ".join(words[:4]) or "name other files"
         )
-    document = _write(contents, measured)
+    whole = _write(contents, measured)
     if as_json:
-        answer(document)
+        answer(whole.to_dict())
     else:
         _show(bundle, measured)
+        if kept := len(whole.cells) - len(measured.cells):
+            say(f"{kept} cells that were measured before stay in the report")
     _finish(measured, [name for name in engine or [] if name not in ran])
 
 
-def _write(contents: Contents, measured: EngineMatrix) -> dict[str, Any]:
-    """Write the reports, with what an earlier one holds beyond them; returns the JSON."""
+def _write(contents: Contents, measured: EngineMatrix) -> EngineMatrix:
+    """Write the reports, with what an earlier one holds beyond them; returns all of it."""
     from hcr_export.contents import add_reports
     from hcr_export.earlier import read_report, with_earlier_cells
     from hcr_export.matrix_report import draw, to_markdown
@@ -117,16 +119,13 @@ def _write(contents: Contents, measured: EngineMatrix) -> dict[str, Any]:
             warn("matrix.json was of other images, machine or threads: it is replaced")
         else:
             whole = joined
-    document = whole.to_dict()
     reports = {
-        "matrix.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
+        "matrix.json": json.dumps(whole.to_dict(), indent=2, ensure_ascii=False).encode() + b"\n",
         "matrix.md": to_markdown(whole).encode(),
         "matrix.png": draw(whole),
     }
     add_reports(contents.folder, reports)
-    if kept := len(whole.cells) - len(measured.cells):
-        say(f"{kept} cells that were measured before stay in the report")
-    return document
+    return whole
 
 
 def _show(bundle: Path, measured: EngineMatrix) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 SAMPLES = Path(__file__).parents[2] / "samples" / "arabic-letters" / "test"
 
 
