@@ -290,11 +290,13 @@ def _micro_runtime() -> Any:
 
 
 def _interpreter(model: bytes, arena: int | None = None) -> Any:
+    said: list[str] = []
     try:
-        with quiet():
+        with quiet(tell=False) as said:
             return _micro_runtime().Interpreter.from_bytes(model, arena_size=arena)
     except RuntimeError as error:
-        raise ModelError(f"TensorFlow Lite Micro cannot run the model ({error})") from error
+        reason = said[0] if said else error
+        raise ModelError(f"TensorFlow Lite Micro cannot run the model ({reason})") from error
 
 
 def _fits(model: bytes, arena: int) -> bool:

@@ -27,6 +27,15 @@ def test_an_error_shows_what_led_to_it(capfd: pytest.CaptureFixture[str]) -> Non
     assert "operator Foo is not supported" in capfd.readouterr().err
 
 
+def test_an_error_may_be_told_by_the_caller(capfd: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    with pytest.raises(RuntimeError), quiet(tell=False) as said:
+        os.write(2, b"no op Foo\nI give up\n")
+        raise RuntimeError
+    assert said == ["no op Foo", "I give up"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_interruption_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         _fail(b"I0000 rewriting\n", KeyboardInterrupt())
