@@ -26,7 +26,7 @@ from hcr_runtime.image import to_gray
 
 log = logging.getLogger(__name__)
 
-# Images that calibrate int8, drawn evenly from the letters: more change nothing measurable.
+# Images that calibrate int8: more change nothing measurable.
 CALIBRATION_IMAGES = 560
 # Images on which quantization recipes are tried: one of a thousand is a tenth of a point.
 TUNING_IMAGES = 2000
@@ -62,7 +62,7 @@ def can_draw(spec: ModelSpec) -> bool:
 def calibration_images(
     name: str, data_dir: Path | None, spec: ModelSpec, skip_damaged: bool = False
 ) -> CalibrationImages:
-    """Read the images that calibrate a model, evenly from its classes.
+    """Read the images that calibrate a model, evenly from its classes and their writers.
 
     Args:
         name: A data set, `DRAWN`, or ``folder:PATH`` of images without class folders.
@@ -75,7 +75,7 @@ def calibration_images(
     """
     if name == DRAWN:
         drawn = draw_images(spec, DRAWN_IMAGES, _SEEDS["calibration"])
-        return CalibrationImages(f"synthetic: {drawn.description}", drawn.images)
+        return CalibrationImages(f"synthetic: {drawn.description}", drawn.images, drawn.labels)
     data = _load(name, _learning_split(name), data_dir, spec).limit(CALIBRATION_IMAGES)
     data = _whole(data, skip_damaged)
     synthetic = "synthetic: " if data.name == "samples" else ""
@@ -84,7 +84,11 @@ def calibration_images(
 
 
 def tuning_images(
-    name: str, data_dir: Path | None, spec: ModelSpec, calibration: CalibrationImages
+    name: str,
+    data_dir: Path | None,
+    spec: ModelSpec,
+    calibration: CalibrationImages,
+    skip_damaged: bool = False,
 ) -> LabelledImages:
     """Read images on which quantization recipes are tried: of the same part as `calibration`.
 
@@ -96,7 +100,7 @@ def tuning_images(
     if name == DRAWN:
         return draw_images(spec, DRAWN_IMAGES, _SEEDS["tuning"])
     data = _load(name, _learning_split(name), data_dir, spec)
-    data = data.limit(CALIBRATION_IMAGES + TUNING_IMAGES)
+    data = _whole(data.limit(CALIBRATION_IMAGES + TUNING_IMAGES), skip_damaged)
     used = set(calibration.images)
     kept = [i for i in range(len(data)) if data.encoded(i) not in used]
     if len(kept) < MIN_TUNING_IMAGES:

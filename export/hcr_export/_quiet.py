@@ -10,11 +10,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet(tell: bool = True) -> Iterator[list[str]]:
     """Keep what native code writes to the process's output streams, unless an error leaves.
 
-    On an error the last lines go to standard error: they often hold the converter's reason.
+    Args:
+        tell: On an error the last lines go to standard error: they often hold the converter's
+            reason. False where who calls says it.
+
+    Yields:
+        A list; once an error has left, it holds the lines that were written.
     """
+    said: list[str] = []
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -23,7 +29,7 @@ def quiet() -> Iterator[None]:
         os.dup2(sink.fileno(), 2)
         failed = True
         try:
-            yield
+            yield said
             failed = False
         finally:
             sys.stdout.flush()
@@ -33,4 +39,6 @@ def quiet() -> Iterator[None]:
                 os.close(copy)
             if failed and not isinstance(sys.exc_info()[1], KeyboardInterrupt):
                 sink.seek(0)
-                sys.stderr.write(sink.read().decode(errors="replace")[-2000:])
+                text = sink.read().decode(errors="replace")
+                said += text.strip().splitlines()
+                sys.stderr.write(text[-2000:] if tell else "")

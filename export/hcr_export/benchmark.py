@@ -19,6 +19,7 @@ from hcr_export.advice import advice
 from hcr_export.contents import Contents, read_contents
 from hcr_export.conversion import artifact_bytes
 from hcr_export.engines import Engine, Measurement, engines, keras_engine, measure
+from hcr_export.keras_file import file_sha256
 from hcr_export.machine import Machine, this_machine
 from hcr_export.parity import LabelledImages
 from hcr_runtime import EngineError, ImageError, preprocess
@@ -44,7 +45,9 @@ class Speed:
         throughput: Images a second, at the best batch size.
         load_ms: Milliseconds from the file to a model that can run; None for Tesseract.
         memory_bytes: By which a process grows from NumPy and OpenCV alone, or None.
-        times_as_fast: By another subject's name: its median of one image over this one's.
+        times_as_fast: By another subject's name: its median of one image over this one's, both
+            of the same run.
+        sha256: Checksum of its file; None for Tesseract.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Speed:
     load_ms: float | None
     memory_bytes: int | None
     times_as_fast: Mapping[str, float]
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Benchmark:
 
     Attributes:
         model: Its name.
-        images: Which images were read.
+        images: Which images were read: `LabelledImages.to_dict`.
         machine: Where.
         threads: For one inference.
         speeds: The subjects, artifacts first.
@@ -72,7 +76,7 @@ class Benchmark:
     """
 
     model: str
-    images: str
+    images: Mapping[str, Any]
     machine: Machine
     threads: int
     speeds: tuple[Speed, ...]
@@ -88,7 +92,7 @@ class Benchmark:
         return {
             "schema_version": 1,
             "model": self.model,
-            "images": self.images,
+            "images": dict(self.images),
             "machine": self.machine.to_dict(),
             "threads": self.threads,
             "subjects": [asdict(speed) for speed in self.speeds],
@@ -122,36 +126,19 @@ def run_benchmark(
         raise ImageError("there are no images to read")
     contents = read_contents(folder)
     tensors = np.stack([preprocess(image, contents.spec) for image in images.images])
-    skipped: dict[str, str] = {}
-    rounds: dict[str, list[Measurement]] = {}
-    subjects = dict(_subjects(contents, against))
-    for number in range(ROUNDS):
-        for name, (engine, path) in subjects.items():
-            if name in skipped:
-                continue
-            progress(f"{name}, round {number + 1} of {ROUNDS}")
-            try:
-                measured = measure(
-                    engine, path, tensors, timed=BATCHES, threads=threads, seconds=SECONDS
-                )
-            except EngineError as error:
-                skipped[name] = str(error)
-                continue
-            rounds.setdefault(name, []).append(measured)
-    speeds = [
-        _speed(name, subjects[name], found, images.labels)
-        for name, found in rounds.items()
-        if name not in skipped
-    ]
+    labels = _expected(contents, images, tensors)
+    subjects = {subject.name: subject for subject in _subjects(contents, against)}
+    rounds, skipped = _rounds(subjects, tensors, threads, progress)
+    speeds = [_speed(subjects[name], found, labels) for name, found in rounds.items()]
     if "tesseract" in against:
         progress("Tesseract")
         try:
-            speeds.append(_tesseract(contents, tensors, images.labels))
+            speeds.append(_tesseract(contents, tensors, labels))
         except EngineError as error:
             skipped["tesseract"] = str(error)
     return Benchmark(
         model=contents.spec.name,
-        images=images.description,
+        images=images.to_dict(),
         machine=this_machine(),
         threads=threads,
         speeds=tuple(_with_ratios(speeds)),
@@ -159,31 +146,76 @@ def run_benchmark(
     )
 
 
-def _subjects(
-    contents: Contents, against: Sequence[str]
-) -> Iterator[tuple[str, tuple[Engine, Path]]]:
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A file that is timed on its engine."""
+
+    name: str
+    engine: Engine
+    path: Path
+    sha256: str
+    batch: int | None = None
+
+
+def _expected(
+    contents: Contents, images: LabelledImages, tensors: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """What counts as right; Keras is asked only where nobody knows."""
+    if images.labelled:
+        return images.labels
+    return images.expected(measure(keras_engine(), contents.source, tensors, timed={}).outputs)
+
+
+def _rounds(
+    subjects: Mapping[str, _Subject],
+    tensors: NDArray[np.float32],
+    threads: int,
+    progress: Callable[[str], None],
+) -> tuple[dict[str, list[Measurement]], dict[str, str]]:
+    """Time each subject in every round; and why some were not."""
+    skipped: dict[str, str] = {}
+    rounds: dict[str, list[Measurement]] = {}
+    for number in range(ROUNDS):
+        for name, subject in subjects.items():
+            if name in skipped:
+                continue
+            progress(f"{name}, round {number + 1} of {ROUNDS}")
+            try:
+                measured = measure(
+                    subject.engine,
+                    subject.path,
+                    tensors,
+                    timed=BATCHES,
+                    threads=threads,
+                    batch=subject.batch,
+                    seconds=SECONDS,
+                )
+            except EngineError as error:
+                skipped[name] = str(error)
+                rounds.pop(name, None)
+                continue
+            rounds.setdefault(name, []).append(measured)
+    return rounds, skipped
+
+
+def _subjects(contents: Contents, against: Sequence[str]) -> Iterator[_Subject]:
     by_name = {engine.name: engine for engine in engines()}
-    for artifact in contents.artifacts:
-        if artifact.kind.engine in by_name:
-            yield artifact.kind.name, (by_name[artifact.kind.engine], artifact.path)
+    for item in contents.artifacts:
+        if engine := by_name.get(item.kind.engine):
+            yield _Subject(item.kind.name, engine, item.path, item.sha256, item.batch)
     if "keras" in against:
-        yield "keras", (keras_engine(), contents.source)
+        yield _Subject("keras", keras_engine(), contents.source, file_sha256(contents.source))
 
 
-def _speed(
-    name: str,
-    subject: tuple[Engine, Path],
-    rounds: Sequence[Measurement],
-    labels: NDArray[np.int64],
-) -> Speed:
-    engine, path = subject
+def _speed(subject: _Subject, rounds: Sequence[Measurement], labels: NDArray[np.int64]) -> Speed:
+    engine, path = subject.engine, subject.path
     pooled = {
         size: np.concatenate([measured.durations_us[size] for measured in rounds])
         for size in BATCHES
     }
     memory = [m.memory_bytes for m in rounds if m.memory_bytes is not None]
     return Speed(
-        name=name,
+        name=subject.name,
         engine=f"{engine.name} {rounds[0].version}",
         bytes=path.stat().st_size if engine.name == "keras" else artifact_bytes(path),
         accuracy=float((rounds[0].outputs.argmax(axis=1) == labels).mean()),
@@ -192,6 +224,7 @@ def _speed(
         load_ms=float(np.median([measured.load_ms for measured in rounds])),
         memory_bytes=max(memory, default=None),
         times_as_fast={},
+        sha256=subject.sha256,
     )
 
 

@@ -19,9 +19,10 @@ def to_markdown(benchmark: Benchmark) -> str:
     lines = [
         f"# Speed of {benchmark.model}",
         "",
-        f"Images: {benchmark.images}. Machine: {benchmark.machine}. {threads} for one inference"
-        " (Keras and Tesseract take what they take).",
+        f"Images: {benchmark.images['description']}. Machine: {benchmark.machine}. {threads} for"
+        " one inference (Keras and Tesseract take what they take).",
         "",
+        *_unlabelled(benchmark),
         "| | engine | KB | accuracy | p50 µs | p95 µs | p99 µs | images/s | load ms | memory MB |"
         " times as fast as |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -90,6 +91,12 @@ def ratios(speed: Speed) -> str:
         f"{other} {ratio:.0f}" if ratio >= 10 else f"{other} {ratio:.2f}"
         for other, ratio in speed.times_as_fast.items()
     )
+
+
+def _unlabelled(benchmark: Benchmark) -> list[str]:
+    if benchmark.images["labelled"]:
+        return []
+    return ["**These images carry no labels:** what Keras answers counts as right.", ""]
 
 
 def _row(speed: Speed) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hcr_export.artifacts import KINDS, Kind
 from hcr_export.manifest import BundleError, check_files, read_manifest, record_reports
@@ -14,10 +15,19 @@ from hcr_runtime.carrier import read_zip_spec
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file for an engine."""
+    """One file for an engine.
+
+    Attributes:
+        kind: What it is.
+        path: Where it lies.
+        sha256: Its checksum.
+        batch: Images that it takes at a time; None for any number.
+    """
 
     kind: Kind
     path: Path
+    sha256: str
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,20 @@ def read_contents(folder: Path) -> Contents:
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    files = {i.get("kind"): i["file"] for i in manifest["files"] if i["role"] == "artifact"}
+    entries = {item["kind"]: item for item in manifest["files"] if item["role"] == "artifact"}
     artifacts = tuple(
-        Artifact(kind, folder / files[kind.name]) for kind in KINDS if kind.name in files
+        _artifact(folder, kind, entries[kind.name]) for kind in KINDS if kind.name in entries
     )
     if not artifacts:
         raise ModelError(f"{folder} holds no artifacts")
     (source,) = (item["file"] for item in manifest["files"] if item["role"] == "keras source")
     return Contents(folder, read_zip_spec(folder / source), folder / source, artifacts)
+
+
+def _artifact(folder: Path, kind: Kind, entry: Mapping[str, Any]) -> Artifact:
+    # LiteRT gives its files another batch; those of other engines have theirs for good.
+    batch = None if kind.format in ("tflite", "c") else entry.get("input", {}).get("batch")
+    return Artifact(kind, folder / entry["file"], entry["sha256"], batch)
 
 
 def add_reports(folder: Path, reports: Mapping[str, bytes]) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from hcr_runtime.border import dequantize, quantize
 
 # TensorFlow Lite Micro aligns every buffer so.
 _ALIGNMENT = 16
@@ -27,6 +32,39 @@ _BUILTINS = {
 }
 # Where the resolver's method is not simply the operator's name.
 _METHODS = {"BATCH_MATMUL": "AddBatchMatMul", "PADV2": "AddPadV2"}
+
+
+_DTYPES: dict[int, Any] = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.UINT8: np.uint8,
+    schema.TensorType.INT8: np.int8,
+    schema.TensorType.INT16: np.int16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A model's input or output.
+
+    Attributes:
+        dtype: Type of its numbers.
+        scale: Of a quantized one; else 0.
+        zero_point: Of a quantized one; else 0.
+    """
+
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    def quantized(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """Turn numbers into this edge's integers, if it has a scale."""
+        return quantize(tensor, self.dtype, self.scale, self.zero_point) if self.scale else tensor
+
+    def dequantized(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
+        """Turn this edge's integers into numbers, if it has a scale."""
+        if not self.scale:
+            return np.asarray(tensor, np.float32)
+        return dequantize(np.asarray(tensor, self.dtype), self.scale, self.zero_point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +122,20 @@ def read_graph(model: bytes) -> Graph:
         channels=channels,
         peak=_peak(graph, sizes),
     )
+
+
+def read_edges(model: bytes) -> tuple[Edge, Edge]:
+    """Read the only input and the only output of a flatbuffer."""
+    graph = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0]
+    given, gives = (_edge(graph.tensors[int(ends[0])]) for ends in (graph.inputs, graph.outputs))
+    return given, gives
+
+
+def _edge(tensor: schema.TensorT) -> Edge:
+    quantization, dtype = tensor.quantization, np.dtype(_DTYPES[tensor.type])
+    if quantization is None or quantization.scale is None or not len(quantization.scale):
+        return Edge(dtype, 0.0, 0)
+    return Edge(dtype, float(quantization.scale[0]), int(quantization.zeroPoint[0]))
 
 
 def _peak(graph: schema.SubGraphT, sizes: list[int]) -> int:

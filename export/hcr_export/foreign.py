@@ -125,7 +125,44 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
         if str(layer.dtype_policy.name).startswith("mixed_"):
             layer.dtype_policy = "float32"
     shape, found = _input_shape(path, opened.model, facts)
-    inside = _range_inside(opened.model)
+    labels, normalize = _complete(path, facts, shape, _range_inside(opened.model))
+    if facts.normalize is None:
+        found.append(f"pixels in {normalize}: the model scales them itself")
+    preprocess, taken = _preprocessing(facts, normalize)
+    model, output, said = _classifier(path, opened, shape, len(labels))
+    spec = ModelSpec(
+        name=facts.name or _name(path),
+        labels=labels,
+        input=InputSpec(*shape),
+        preprocess=preprocess,
+        output=output,
+        provenance=Provenance(
+            training_data=facts.training_data or "not known",
+            data_licence=facts.data_licence or "not known",
+            architecture=f"{opened.kind}, {model.count_params()} parameters",
+            recipe=FOREIGN_RECIPE,
+            source_sha256=model_sha256(path),
+        ),
+    )
+    if facts.min_confidence is not None:
+        spec = replace(spec, rejection=replace(spec.rejection, min_confidence=facts.min_confidence))
+    file = folder / f"{spec.name}.keras"
+    save_keras(model, spec, file)
+    make_repeatable(file)
+    return ForeignModel(load_keras(file, allow_unsafe), (*found, *taken, said))
+
+
+def _complete(
+    path: Path, facts: ModelFacts, shape: tuple[int, int, int], inside: str | None
+) -> tuple[tuple[Label, ...], str]:
+    """Return the labels and what pixels were brought to; all that is missing is asked for at once.
+
+    Args:
+        path: The model file.
+        facts: What its owner says.
+        shape: Height, width and channels, 0 where they are not known.
+        inside: What the model scales itself, if it is seen to.
+    """
     normalize = facts.normalize or inside
     missing = [
         text
@@ -142,50 +179,29 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
             f"{path.name} does not say all that is needed; missing: {', '.join(missing)}",
             hint="give them as options, or in a file with --spec",
         )
-    mean, std = parse_normalize(normalize)
-    if inside and (mean, std) != RANGES[inside]:
+    if inside and parse_normalize(normalize) != RANGES[inside]:
         raise SpecError(
             f"normalize is {normalize!r}, and {path.name} scales pixels itself",
             allowed=f"{inside}, which it takes",
             hint="leave --normalize out: pixels would be scaled twice",
         )
-    if facts.normalize is None:
-        found.append(f"pixels in {inside}: the model scales them itself")
+    return facts.labels, normalize
+
+
+def _preprocessing(facts: ModelFacts, normalize: str) -> tuple[PreprocessSpec, list[str]]:
+    """What the model was shown; and what of that was taken by default, for people."""
+    mean, std = parse_normalize(normalize)
     fit: Fit = facts.fit or "stretch"
     polarity: Polarity = facts.polarity or ("bright" if fit == "center" else "as-is")
-    found += [
+    taken = [
         f"{what} {value} (by default)"
         for what, value, given in (("fit", fit, facts.fit), ("polarity", polarity, facts.polarity))
         if given is None
     ]
-    image = InputSpec(*shape)
-    model, output, said = _classifier(path, opened, shape, len(facts.labels))
-    spec = ModelSpec(
-        name=facts.name or _name(path),
-        labels=facts.labels,
-        input=image,
-        preprocess=PreprocessSpec(
-            mean=mean,
-            std=std,
-            fit=fit,
-            polarity=polarity,
-            interpolation=facts.interpolation or "area",
-        ),
-        output=output,
-        provenance=Provenance(
-            training_data=facts.training_data or "not known",
-            data_licence=facts.data_licence or "not known",
-            architecture=f"{opened.kind}, {model.count_params()} parameters",
-            recipe=FOREIGN_RECIPE,
-            source_sha256=model_sha256(path),
-        ),
-    )
-    if facts.min_confidence is not None:
-        spec = replace(spec, rejection=replace(spec.rejection, min_confidence=facts.min_confidence))
-    file = folder / f"{spec.name}.keras"
-    save_keras(model, spec, file)
-    make_repeatable(file)
-    return ForeignModel(load_keras(file, allow_unsafe), (*found, said))
+    interpolation = facts.interpolation or "area"
+    return PreprocessSpec(
+        mean=mean, std=std, fit=fit, polarity=polarity, interpolation=interpolation
+    ), taken
 
 
 def parse_normalize(text: str) -> tuple[Levels, Levels]:

@@ -42,14 +42,18 @@ def describe_images(
     count = len(images)
     known = np.full(count, -1, np.int64)
     classes = [spec.texts[i] if i >= 0 else None for i in (known if labels is None else labels)]
-    hands = [int(i) if i >= 0 else None for i in (known if writers is None else writers)]
+    hands = (known if writers is None else writers).tolist()
     return {
         "description": description,
         "total": count,
         "by_label": dict(Counter(text for text in classes if text is not None)),
-        "writers": len({hand for hand in hands if hand is not None}),
+        "by_writer": {str(hand): n for hand, n in sorted(Counter(hands).items()) if hand >= 0},
         "images": [
-            {"sha256": hashlib.sha256(image).hexdigest(), "label": text, "writer": hand}
+            {
+                "sha256": hashlib.sha256(image).hexdigest(),
+                "label": text,
+                "writer": hand if hand >= 0 else None,
+            }
             for image, text, hand in zip(images, classes, hands, strict=True)
         ],
     }

@@ -19,6 +19,7 @@ from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
 from hcr_export.comparison import Comparison, compare, judge
 from hcr_export.contents import Artifact, read_contents
 from hcr_export.engines import Engine, Measurement, keras_engine, measure
+from hcr_export.keras_file import file_sha256
 from hcr_export.machine import Machine, this_machine
 from hcr_export.manifest import BundleError
 from hcr_export.parity import LabelledImages
@@ -85,19 +86,27 @@ class Cell:
     emulated: bool
     kind: str
     file: str
+    sha256: str
     answer: Answer | None
     words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineMatrix:
-    """All cells; `to_dict` writes them down, `hcr_export.matrix_report` for people."""
+    """All cells; `to_dict` writes them down, `hcr_export.matrix_report` for people.
+
+    Attributes:
+        model: Its name.
+        images: Which images were read: `LabelledImages.to_dict`.
+        machine: Where.
+        threads: For one inference.
+        cells: The first is Keras, the reference.
+    """
 
     model: str
-    images: str
-    synthetic: bool
-    total: int
+    images: Mapping[str, Any]
     machine: Machine
+    threads: int
     cells: tuple[Cell, ...]
 
     @property
@@ -110,12 +119,9 @@ class EngineMatrix:
         return {
             "schema_version": 1,
             "model": self.model,
-            "images": {
-                "description": self.images,
-                "synthetic": self.synthetic,
-                "total": self.total,
-            },
+            "images": dict(self.images),
             "machine": self.machine.to_dict(),
+            "threads": self.threads,
             "passed": self.passed,
             "cells": [_cell_to_dict(cell) for cell in self.cells],
         }
@@ -152,7 +158,7 @@ def measure_matrix(
     spec = bundle.spec
     artifacts = [artifact for artifact in bundle.artifacts if artifact.kind in kinds]
     tensors = np.stack([preprocess(image, spec) for image in images.images])
-    run = _Runner(spec, tensors, images.labels, limits or Limits(), threads)
+    run = _Runner(spec, tensors, images, limits or Limits(), threads)
     progress("Keras")
     try:
         cells = [run.reference(keras_engine(), bundle.source)]
@@ -164,10 +170,9 @@ def measure_matrix(
             cells.append(run.cell(engine, artifact))
     return EngineMatrix(
         model=spec.name,
-        images=images.description,
-        synthetic=images.synthetic,
-        total=len(images.labels),
+        images=images.to_dict(),
         machine=this_machine(),
+        threads=threads,
         cells=tuple(cells),
     )
 
@@ -179,11 +184,11 @@ class _Runner:
         self,
         spec: ModelSpec,
         tensors: NDArray[np.float32],
-        labels: NDArray[np.int64],
+        images: LabelledImages,
         limits: Limits,
         threads: int,
     ) -> None:
-        self.spec, self.tensors, self.labels = spec, tensors, labels
+        self.spec, self.tensors, self.images, self.labels = spec, tensors, images, images.labels
         self.limits, self.threads = limits, threads
         self.keras: NDArray[np.float32] | None = None
         self.native: dict[tuple[str, str], Measurement] = {}
@@ -191,17 +196,17 @@ class _Runner:
     def reference(self, engine: Engine, source: Path) -> Cell:
         measured = self._measure(engine, source)
         self.keras = probabilities(measured.outputs, self.spec)
-        if (self.labels < 0).any():  # nobody knows them: what Keras answers counts as right
-            self.labels = self.keras.argmax(axis=1)
-        return Cell(engine.name, False, "keras", source.name, self._answer(measured, EXACT, None))
+        self.labels = self.images.expected(self.keras)
+        name = (engine.name, False, "keras", source.name, file_sha256(source))
+        return Cell(*name, self._answer(measured, EXACT, None))
 
     def cell(self, engine: Engine, artifact: Artifact) -> Cell:
         kind, path = artifact.kind, artifact.path
-        name = (engine.name, engine.emulated, kind.name, path.name)
+        name = (engine.name, engine.emulated, kind.name, path.name, artifact.sha256)
         if path.suffix not in engine.suffixes:
             return Cell(*name, None, f"reads no {path.suffix}")
         try:
-            measured = self._measure(engine, path)
+            measured = self._measure(engine, path, artifact.batch)
         except EngineError as error:
             return Cell(*name, None, str(error))
         native = None
@@ -212,9 +217,9 @@ class _Runner:
         limits = EXACT if kind.quantization == "float32" else self.limits
         return Cell(*name, self._answer(measured, limits, native))
 
-    def _measure(self, engine: Engine, path: Path) -> Measurement:
+    def _measure(self, engine: Engine, path: Path, batch: int | None = None) -> Measurement:
         timed = {} if engine.emulated else {1: TIMED_CALLS}
-        return measure(engine, path, self.tensors, timed=timed, threads=self.threads)
+        return measure(engine, path, self.tensors, timed=timed, threads=self.threads, batch=batch)
 
     def _answer(self, measured: Measurement, limits: Limits, native: Measurement | None) -> Answer:
         scores = probabilities(measured.outputs, self.spec)
@@ -232,7 +237,9 @@ class _Runner:
             load_ms=round(measured.load_ms, 1),
             memory_bytes=measured.memory_bytes,
             native=None if native is None else _beside(native, measured),
-            failures=judge(limits, found.drop, found.agreement, found.max_difference),
+            failures=judge(
+                self.images.fair(limits), found.drop, found.agreement, found.max_difference
+            ),
         )
 
 
@@ -259,6 +266,7 @@ def _cell_to_dict(cell: Cell) -> dict[str, Any]:
         "emulated": cell.emulated,
         "kind": cell.kind,
         "file": cell.file,
+        "sha256": cell.sha256,
         "runs": cell.answer is not None,
         "words": cell.words,
     }

@@ -22,12 +22,14 @@ def to_markdown(matrix: EngineMatrix) -> str:
     lines = [
         f"# Engines for {matrix.model}",
         "",
-        f"Images: {matrix.images}.{accuracy}",
+        f"Images: {matrix.images['description']}.{accuracy}",
         f"Machine: {matrix.machine}.",
         "",
     ]
-    if matrix.synthetic:
+    if matrix.images["synthetic"]:
         lines += ["**These images were drawn by a program, not written by people.**", ""]
+    if not matrix.images["labelled"]:
+        lines += ["**These images carry no labels:** what Keras answers counts as right.", ""]
     lines += _grid(matrix)
     if any(cell.emulated and cell.answer for cell in matrix.cells):
         lines += ["", "Engines of arm64 are emulated: their times and memory mean nothing."]
@@ -56,7 +58,7 @@ def draw(matrix: EngineMatrix) -> bytes:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(f"{matrix.model}, {matrix.total} images", fontsize=10)
+    axes.set_title(f"{matrix.model}, {matrix.images['total']} images", fontsize=10)
     axes.set_xlabel(
         "agreement with Keras, largest difference of a probability, median of one image;"
         " red: beyond a limit; grey: refused; white: another format",
@@ -121,7 +123,7 @@ def _natives(matrix: EngineMatrix) -> list[str]:
             text = f"every output bit is the same {versions}"
         else:
             text = (
-                f"outputs differ for {native.changed} of {matrix.total} images, by up to"
+                f"outputs differ for {native.changed} of {matrix.images['total']} images, by up to"
                 f" {native.max_difference:.1e}, the first answer for {native.differing} {versions}"
             )
         lines.append(f"- {cell.file} on {cell.engine}: {text}")

@@ -15,9 +15,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
-from hcr_export.flatbuffer import Graph, read_graph
+from hcr_export.flatbuffer import Graph, read_edges, read_graph
 from hcr_runtime import ModelError, ModelSpec, SpecError
-from hcr_runtime.border import dequantize, quantize
 
 MIN_ENGINE = "TensorFlow Lite Micro with these operators"
 _SPEC = re.compile(r"^ \* hcr_edge\.model_spec (\{.*\})$", re.MULTILINE)
@@ -38,15 +37,6 @@ class Arena:
 
     size: int
     how: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Edge:
-    """The model's input or output."""
-
-    dtype: np.dtype[Any]
-    scale: float
-    zero_point: int
 
 
 def write(model: bytes, spec: ModelSpec, path: Path, header: Path) -> dict[str, Any]:
@@ -124,15 +114,15 @@ class MicroEngine:
         model = _read_array(text, path)
         micro = _micro_runtime() is not None
         self.name = "tflite-micro" if micro else "litert (reference kernels)"
-        self._input, self._output = _edges(model)
+        self._input, self._output = read_edges(model)
         self._invoke = _micro_invoke(model) if micro else _reference_invoke(model)
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map float32 (N, height, width, channels) to float32 (N, classes)."""
-        given, gives = self._input, self._output
-        tensor = quantize(batch, given.dtype, given.scale, given.zero_point)
-        rows = np.concatenate([self._invoke(image[None]) for image in tensor])
-        return dequantize(rows, gives.scale, gives.zero_point)
+        tensor = self._input.quantized(batch)
+        return self._output.dequantized(
+            np.concatenate([self._invoke(image[None]) for image in tensor])
+        )
 
 
 def array_bytes(path: Path) -> int:
@@ -216,9 +206,35 @@ def _c_float(value: float) -> str:
 
 
 def _header(name: str, model: bytes, spec: ModelSpec, graph: Graph, arena: Arena) -> str:
-    given, gives = _edges(model)
+    macro = name.upper()
+    arena_text = textwrap.wrap(f"Bytes of the interpreter's arena, {arena.how}.", 92)
+    return "\n".join(
+        [
+            f"/* {name}: written by hcr-edge; do not edit. */",
+            f"#ifndef {macro}_H",
+            f"#define {macro}_H",
+            "",
+            "#include <stdint.h>",
+            "",
+            *("/* " + "\n * ".join(arena_text) + " */").splitlines(),
+            f"#define {macro}_ARENA_BYTES {arena.size}u",
+            "",
+            *_numbers(name, model, spec),
+            "",
+            *_registration(macro, graph),
+            "",
+            *_declarations(name, macro),
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _numbers(name: str, model: bytes, spec: ModelSpec) -> Iterator[str]:
+    """What turns pixels into the input, and the output into an answer."""
+    given, gives = read_edges(model)
     shape, macro = spec.input, name.upper()
-    registrations = [f"        (resolver).{operator}(); \\" for operator in graph.operators]
     numbers = {
         "MODEL_BYTES": f"{len(model)}u",
         "CLASSES": str(len(spec.labels)),
@@ -233,56 +249,36 @@ def _header(name: str, model: bytes, spec: ModelSpec, graph: Graph, arena: Arena
         "TEMPERATURE": _c_float(spec.temperature),
         "MIN_CONFIDENCE": _c_float(spec.rejection.min_confidence),
     }
-    arena_text = textwrap.wrap(f"Bytes of the interpreter's arena, {arena.how}.", 92)
-    return "\n".join(
-        [
-            f"/* {name}: written by hcr-edge; do not edit. */",
-            f"#ifndef {macro}_H",
-            f"#define {macro}_H",
-            "",
-            "#include <stdint.h>",
-            "",
-            *("/* " + "\n * ".join(arena_text) + " */").splitlines(),
-            f"#define {macro}_ARENA_BYTES {arena.size}u",
-            "",
-            "/* A preprocessed pixel p goes in as round(p / INPUT_SCALE) + INPUT_ZERO_POINT; an",
-            " * output q is (q - OUTPUT_ZERO_POINT) * OUTPUT_SCALE: logits, which are divided by",
-            " * TEMPERATURE before softmax, or probabilities. Below MIN_CONFIDENCE none counts. */",
-            f"typedef {_C_TYPES[given.dtype]} {name}_input_t;",
-            f"typedef {_C_TYPES[gives.dtype]} {name}_output_t;",
-            *(f"#define {macro}_{key} {value}" for key, value in numbers.items()),
-            "",
-            "/* For tflite::MicroMutableOpResolver: how many operators, and which. */",
-            f"#define {macro}_OPERATORS {len(graph.operators)}",
-            f"#define {macro}_ADD_OPERATORS(resolver) \\",
-            "    do { \\",
-            *registrations,
-            "    } while (0)",
-            "",
-            "#ifdef __cplusplus",
-            'extern "C" {',
-            "#endif",
-            "",
-            f"extern const uint8_t {name}_model[{macro}_MODEL_BYTES];",
-            "/* UTF-8 text of each class, in the order of the outputs, and its name. */",
-            f"extern const char *const {name}_labels[{macro}_CLASSES];",
-            f"extern const char *const {name}_names[{macro}_CLASSES];",
-            "",
-            "#ifdef __cplusplus",
-            "}",
-            "#endif",
-            "",
-            "#endif",
-            "",
-        ]
-    )
+    yield "/* A preprocessed pixel p goes in as round(p / INPUT_SCALE) + INPUT_ZERO_POINT; an"
+    yield " * output q is (q - OUTPUT_ZERO_POINT) * OUTPUT_SCALE: logits, which are divided by"
+    yield " * TEMPERATURE before softmax, or probabilities. Below MIN_CONFIDENCE none counts. */"
+    yield f"typedef {_C_TYPES[given.dtype]} {name}_input_t;"
+    yield f"typedef {_C_TYPES[gives.dtype]} {name}_output_t;"
+    yield from (f"#define {macro}_{key} {value}" for key, value in numbers.items())
 
 
-def _edges(model: bytes) -> tuple[_Edge, _Edge]:
-    interpreter = Interpreter(model_content=model)
-    details = (interpreter.get_input_details()[0], interpreter.get_output_details()[0])
-    given, gives = (_Edge(np.dtype(entry["dtype"]), *entry["quantization"]) for entry in details)
-    return given, gives
+def _registration(macro: str, graph: Graph) -> Iterator[str]:
+    yield "/* For tflite::MicroMutableOpResolver: how many operators, and which. */"
+    yield f"#define {macro}_OPERATORS {len(graph.operators)}"
+    yield f"#define {macro}_ADD_OPERATORS(resolver) \\"
+    yield "    do { \\"
+    yield from (f"        (resolver).{operator}(); \\" for operator in graph.operators)
+    yield "    } while (0)"
+
+
+def _declarations(name: str, macro: str) -> Iterator[str]:
+    yield "#ifdef __cplusplus"
+    yield 'extern "C" {'
+    yield "#endif"
+    yield ""
+    yield f"extern const uint8_t {name}_model[{macro}_MODEL_BYTES];"
+    yield "/* UTF-8 text of each class, in the order of the outputs, and its name. */"
+    yield f"extern const char *const {name}_labels[{macro}_CLASSES];"
+    yield f"extern const char *const {name}_names[{macro}_CLASSES];"
+    yield ""
+    yield "#ifdef __cplusplus"
+    yield "}"
+    yield "#endif"
 
 
 def _micro_runtime() -> Any:
@@ -294,11 +290,13 @@ def _micro_runtime() -> Any:
 
 
 def _interpreter(model: bytes, arena: int | None = None) -> Any:
+    said: list[str] = []
     try:
-        with quiet():
+        with quiet(tell=False) as said:
             return _micro_runtime().Interpreter.from_bytes(model, arena_size=arena)
     except RuntimeError as error:
-        raise ModelError(f"TensorFlow Lite Micro cannot run the model ({error})") from error
+        reason = said[0] if said else error
+        raise ModelError(f"TensorFlow Lite Micro cannot run the model ({reason})") from error
 
 
 def _fits(model: bytes, arena: int) -> bool:

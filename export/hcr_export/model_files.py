@@ -20,6 +20,7 @@ import h5py
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_legacy import modernise
+from hcr_export.keras_operations import name_operations
 from hcr_export.saved_model import is_saved_model, load_saved_model, trusting_graphs
 from hcr_runtime import HcrError, ModelError
 
@@ -27,6 +28,8 @@ ACCEPTED = "a .keras or .h5 file, or a SavedModel folder"
 MAX_CONFIG_BYTES = 64 << 20
 # Layers that carry code, or load it from elsewhere.
 _CODE = ("Lambda", "__lambda__", "TFSMLayer")
+# Kinds of networks in HDF5 files, and their classes; others are somebody's own.
+_NETWORKS = {"Functional": "Model", "Model": "Model", "Sequential": "Sequential"}
 _OWN_MODULES = ("keras", "tf_keras", "builtins")
 _UNKNOWN_CLASS = re.compile(
     r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|activation function|[a-z]+):?)"
@@ -106,15 +109,16 @@ def _open_h5(path: Path, allow_unsafe: bool) -> OpenedModel:
             f"{path.name} holds weights, but no network",
             hint="save the whole model: model.save('model.keras')",
         )
-    config = json.loads(attributes["model_config"])
+    config = name_operations(json.loads(attributes["model_config"]))
     _check_code(path, config, allow_unsafe)
     training = json.loads(attributes.get("training_config", "null"))
     version = attributes.get("keras_version", "2")
     with quiet():
-        if _is_new(version):
+        if _is_new(version) and config["class_name"] not in _NETWORKS:
             model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
         else:
-            model = _from_old(config, allow_unsafe)
+            build = _from_new if _is_new(version) else _from_old
+            model = build(config, allow_unsafe)
             model.load_weights(path)
     return OpenedModel(model, f"HDF5 file of Keras {version}", *_loss(training))
 
@@ -146,6 +150,13 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _is_new(version: str) -> bool:
     return version.partition(".")[0] not in ("0", "1", "2")
+
+
+def _from_new(config: Mapping[str, Any], allow_unsafe: bool) -> Any:
+    """Build a network from the description in an HDF5 file of Keras 3."""
+    kind = _NETWORKS[config["class_name"]]
+    described = {**config, "module": "keras", "class_name": kind, "registered_name": None}
+    return keras.saving.deserialize_keras_object(described, safe_mode=not allow_unsafe)
 
 
 def _from_old(config: Mapping[str, Any], allow_unsafe: bool) -> Any:

@@ -56,6 +56,31 @@ class LabelledImages:
         """Whether the class of every image is known."""
         return bool((self.labels >= 0).all())
 
+    def expected(self, keras: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return what counts as right, int64 (N,): the labels, or else what Keras answers.
+
+        Args:
+            keras: float32 (N, classes), its scores.
+        """
+        return self.labels if self.labelled else keras.argmax(axis=1)
+
+    def fair(self, limits: Limits) -> Limits:
+        """Return the limits that these images can judge: without labels no accuracy is lost."""
+        return limits if self.labelled else replace(limits, max_drop=100.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say as plain JSON types which images these are; ``sha256`` is of all and their labels."""
+        digest = hashlib.sha256(self.labels.astype("<i8").tobytes())
+        for image in self.images:
+            digest.update(hashlib.sha256(image).digest())
+        return {
+            "description": self.description,
+            "synthetic": self.synthetic,
+            "labelled": self.labelled,
+            "total": len(self.images),
+            "sha256": digest.hexdigest(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ArtifactParity:
@@ -266,12 +291,10 @@ def measure(
     progress("Keras")
     tensors = np.stack([preprocess(image, source.spec) for image in images.images])
     reference = source.scores(tensors)
-    labels = images.labels if images.labelled else reference.argmax(axis=1)
+    labels = images.expected(reference)
     measured = []
     answers: dict[str, NDArray[np.int64]] = {}
     for kind, path, limits in artifacts:
-        if not images.labelled:
-            limits = replace(limits, max_drop=100.0)
         progress(path.name)
         with quiet():  # LiteRT tells of its delegate on the first run
             classifier = Classifier(open_artifact(path))
@@ -280,7 +303,17 @@ def measure(
         answers[kind.name] = scores.argmax(axis=1)
         latency = _latency(classifier, tensors)
         measured.append(
-            _compare(source, kind, path, classifier, limits, labels, reference, scores, latency)
+            _compare(
+                source,
+                kind,
+                path,
+                classifier,
+                images.fair(limits),
+                labels,
+                reference,
+                scores,
+                latency,
+            )
         )
     return ParityReport(
         model=source.spec.name,

@@ -119,10 +119,7 @@ def read_recipe(given: str) -> QuantizationRecipe:
     """
     try:
         if "=" in given and not Path(given).is_file():
-            pairs = dict(part.split("=", 1) for part in given.split(","))
-            return QuantizationRecipe.from_dict(
-                {name.strip(): _value(name.strip(), text) for name, text in pairs.items()}
-            )
+            return QuantizationRecipe.from_dict(_settings(given))
         return QuantizationRecipe.from_dict(
             yaml.safe_load(Path(given).read_text(encoding="utf-8")) or {}
         )
@@ -136,10 +133,25 @@ def read_recipe(given: str) -> QuantizationRecipe:
         raise QuantizationError(f"the quantization recipe {given} is no YAML ({line})") from error
 
 
-def _value(name: str, text: str) -> Any:
-    if name in ("exclude", "artifacts"):
-        return [item for item in text.split("+") if item]
-    return yaml.safe_load(text)
+def _settings(given: str) -> dict[str, Any]:
+    settings = {}
+    for part in given.split(","):
+        name, sign, text = (word.strip() for word in part.partition("="))
+        if not (name and sign and text):
+            known = ", ".join(field.name for field in dataclasses.fields(QuantizationRecipe))
+            raise QuantizationError(
+                f"--quantization: {part!r} is no setting",
+                allowed=f"name=value, with commas between them; names: {known}",
+            )
+        settings[name] = text.split("+") if name in ("exclude", "artifacts") else _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:  # the field says what it takes
+        return text
 
 
 def _refuse(name: str, received: object, allowed: str) -> None:

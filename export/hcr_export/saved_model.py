@@ -150,6 +150,12 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
         )
     (image,), (scores,) = inputs.values(), outputs.values()
     shapes = [tuple(part.shape) if part.shape.rank else () for part in (image, scores)]
+    if shapes[0] and shapes[0][0] is not None:
+        raise ModelError(
+            f"the SavedModel {folder.name} takes exactly {shapes[0][0]} images at a time",
+            allowed="one of any number of images",
+            hint="save it again with model.export('folder')",
+        )
     layer = SavedGraph(*shapes, name="saved_graph")
     layer.read(folder)
     tensor = keras.Input(batch_shape=shapes[0], dtype=image.dtype.name, name="image")

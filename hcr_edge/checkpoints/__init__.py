@@ -39,7 +39,11 @@ def find_checkpoint(model: str) -> Path:
     if path.is_dir():
         return path if (path / "saved_model.pb").is_file() else _trained(path)
     if not path.exists():
-        raise ModelError(f"there is no model {model!r}", allowed=nearest(path.stem, shipped))
+        raise ModelError(
+            f"there is no model {model!r}",
+            allowed="a .keras or .h5 file, a SavedModel, a run folder, or one of "
+            + nearest(path.stem, shipped),
+        )
     if path.suffix not in _KERAS_SUFFIXES:
         raise ModelError(
             f"{path} is no Keras model",

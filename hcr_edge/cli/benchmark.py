@@ -17,6 +17,7 @@ from hcr_runtime import ModelError
 
 if TYPE_CHECKING:
     from hcr_export.benchmark import Benchmark
+    from hcr_export.contents import Contents
 
 
 def benchmark(
@@ -45,40 +46,62 @@ def benchmark(
         with export_extra("benchmark"):
             from hcr_edge.proof_images import parity_images
             from hcr_export.benchmark import RIVALS, run_benchmark
-            from hcr_export.benchmark_report import draw, to_markdown
-            from hcr_export.contents import add_reports, read_contents
+            from hcr_export.contents import read_contents
         rivals = against or ["keras"]
         for name in rivals:
             if name not in RIVALS:
                 raise ModelError(f"nothing is timed against {name!r}", allowed=", ".join(RIVALS))
-        spec = read_contents(bundle).spec
+        contents = read_contents(bundle)
         images = parity_images(
-            dataset or default_dataset(data_dir, spec), None, data_dir, spec, limit
+            dataset or default_dataset(data_dir, contents.spec),
+            None,
+            data_dir,
+            contents.spec,
+            limit,
         )
         report_skipped(images.skipped)
         measured = run_benchmark(
             bundle, images, threads=threads, against=rivals, progress=status.update
         )
-    document = measured.to_dict()
-    add_reports(
-        bundle,
-        {
-            "benchmark.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
-            "benchmark.md": to_markdown(measured).encode(),
-            "benchmark.png": draw(measured),
-        },
-    )
+    whole = _write(contents, measured)
     if as_json:
-        answer(document)
+        answer(whole.to_dict())
     else:
         show(_table(measured))
         say("µs: one image in a call; images/s: at the best batch size; ×: times as fast as")
         say(f"machine: {measured.machine}")
+        if not measured.images["labelled"]:
+            say("the images carry no labels: what Keras answers counts as right")
+        names = {speed.name for speed in measured.speeds}
+        if kept := [speed.name for speed in whole.speeds if speed.name not in names]:
+            say(f"{', '.join(kept)}: timed before, stays in the report")
         for line in measured.advice:
             say(line)
         say(f"{bundle}{os.sep}benchmark.md says more, benchmark.png shows it")
     for name, words in measured.skipped.items():
         warn(f"{name} was not timed: {words}")
+
+
+def _write(contents: Contents, measured: Benchmark) -> Benchmark:
+    """Write the reports, with what an earlier one holds beyond them; returns all of it."""
+    from hcr_export.benchmark_report import draw, to_markdown
+    from hcr_export.contents import add_reports
+    from hcr_export.earlier import read_report, with_earlier_subjects
+
+    whole = measured
+    if earlier := read_report(contents.folder / "benchmark.json"):
+        if (joined := with_earlier_subjects(measured, earlier, contents)) is None:
+            warn("benchmark.json was of other images, machine or threads: it is replaced")
+        else:
+            whole = joined
+    reports = {
+        "benchmark.json": json.dumps(whole.to_dict(), indent=2, ensure_ascii=False).encode()
+        + b"\n",
+        "benchmark.md": to_markdown(whole).encode(),
+        "benchmark.png": draw(whole),
+    }
+    add_reports(contents.folder, reports)
+    return whole
 
 
 def _table(measured: Benchmark) -> Any:

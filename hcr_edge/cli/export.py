@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,10 @@ from hcr_edge.cli.parity import (
 from hcr_runtime import ModelError, SpecError
 
 if TYPE_CHECKING:
+    from hcr_export.bundle import CalibrationImages
     from hcr_export.keras_file import KerasFile
+    from hcr_export.parity import LabelledImages
+    from hcr_runtime import ModelSpec
 
 FOREIGN = "Models from elsewhere"
 
@@ -144,12 +148,7 @@ def export(
         working("loading TensorFlow") as status,
     ):
         with export_extra("export"):
-            from hcr_edge.proof_images import (
-                calibration_images,
-                golden_images,
-                parity_images,
-                tuning_images,
-            )
+            from hcr_edge.proof_images import golden_images
             from hcr_export.bundle import export_bundle
             from hcr_export.plan import Border, plan
             from hcr_export.quantization import read_recipe
@@ -160,23 +159,11 @@ def export(
         border = Border(input_type, layout, batch)
         source = _load(path, spec, options, folder, allow_unsafe)
         status.update("reading the images")
-        standard = default_dataset(data_dir, source.spec)
-        images = parity_images(
-            dataset or standard, None, data_dir, source.spec, skip_damaged=skip_damaged
-        )
-        report_skipped(images.skipped)
-        proven = calibration_images(calibration or standard, data_dir, source.spec, skip_damaged)
-        if proven.description.startswith("synthetic"):
-            warn(f"int8 is calibrated on synthetic images ({len(proven.images)}): give real ones")
-        if auto:
+        proof = _images(source.spec, dataset, calibration, data_dir, skip_damaged, auto)
+        if proof.tuning is not None:
+            allowed = limits(max_drop, min_agreement)
             order = find_smallest(
-                source,
-                kinds,
-                border,
-                proven,
-                tuning_images(calibration or standard, data_dir, source.spec, proven),
-                limits(max_drop, min_agreement),
-                status.update,
+                source, kinds, border, proof.calibration, proof.tuning, allowed, status.update
             )
         else:
             order = plan(kinds, border, recipe, targets=target or [], named=artifact or [])
@@ -184,8 +171,8 @@ def export(
             source,
             out,
             plan=order,
-            calibration=proven,
-            images=images,
+            calibration=proof.calibration,
+            images=proof.judging,
             golden=golden_images(source.spec),
             limits=limits(max_drop, min_agreement),
             overwrite=overwrite,
@@ -194,6 +181,37 @@ def export(
     if not as_json:
         say_choice(order, [item.kind for item in report.artifacts])
     finish_parity(report, out, as_json)
+
+
+@dataclass(frozen=True)
+class _ProofImages:
+    """Images that calibrate a model, that judge it, and on which recipes are tried, if any are."""
+
+    calibration: CalibrationImages
+    judging: LabelledImages
+    tuning: LabelledImages | None
+
+
+def _images(
+    spec: ModelSpec,
+    dataset: str | None,
+    calibration: str | None,
+    data_dir: Path | None,
+    skip_damaged: bool,
+    tune: bool,
+) -> _ProofImages:
+    """Read the images of an export, and say what is wrong with them."""
+    from hcr_edge.proof_images import calibration_images, parity_images, tuning_images
+
+    standard = default_dataset(data_dir, spec)
+    judging = parity_images(dataset or standard, None, data_dir, spec, skip_damaged=skip_damaged)
+    report_skipped(judging.skipped)
+    source = calibration or standard
+    ranges = calibration_images(source, data_dir, spec, skip_damaged)
+    if ranges.description.startswith("synthetic"):
+        warn(f"int8 is calibrated on synthetic images ({len(ranges.images)}): give real ones")
+    tuning = tuning_images(source, data_dir, spec, ranges, skip_damaged) if tune else None
+    return _ProofImages(ranges, judging, tuning)
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hcr_edge.cli.console import answer, fail, say, show, table, working
+from hcr_edge.cli.console import answer, fail, say, show, table, warn, working
 from hcr_edge.cli.extras import export_extra
 from hcr_edge.cli.options import DataDir, Json
 from hcr_edge.cli.parity import (
@@ -22,6 +23,7 @@ from hcr_edge.cli.parity import (
 from hcr_runtime import ModelError
 
 if TYPE_CHECKING:
+    from hcr_export.contents import Contents
     from hcr_export.matrix import EngineMatrix
 
 
@@ -56,7 +58,8 @@ def matrix(
 
     Engines: litert, onnxruntime, openvino, opencv, onnxruntime-web (under Node), and litert-arm64
     and onnxruntime-arm64 (emulated). What cannot run is told in the engine's own words. Writes
-    matrix.json, matrix.md and matrix.png into the bundle; exit code 1: a file is beyond its limits.
+    matrix.json, matrix.md and matrix.png into the bundle, where cells of an earlier run with the
+    same images stay; exit code 1: a file is beyond its limits.
 
     Examples: [bold]hcr-edge matrix build/arabic-letters[/],
     [bold]hcr-edge matrix build/arabic-letters --engine litert --engine opencv --limit 560[/]
@@ -65,15 +68,18 @@ def matrix(
         with export_extra("matrix"):
             from hcr_edge.proof_images import parity_images
             from hcr_export.artifacts import KINDS, choose
-            from hcr_export.contents import add_reports, read_contents
+            from hcr_export.contents import read_contents
             from hcr_export.engines import choose_engines
             from hcr_export.matrix import measure_matrix
-            from hcr_export.matrix_report import draw, to_markdown
         engines = choose_engines(engine or [], arm64_root)
         kinds = choose(artifact) if artifact else KINDS
-        spec = read_contents(bundle).spec
+        contents = read_contents(bundle)
         images = parity_images(
-            dataset or default_dataset(data_dir, spec), split, data_dir, spec, limit
+            dataset or default_dataset(data_dir, contents.spec),
+            split,
+            data_dir,
+            contents.spec,
+            limit,
         )
         report_skipped(images.skipped)
         measured = measure_matrix(
@@ -91,25 +97,52 @@ def matrix(
         raise ModelError(
             f"no engine ran a file of {bundle}", hint="; ".join(words[:4]) or "name other files"
         )
-    document = measured.to_dict()
-    reports = {
-        "matrix.json": json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n",
-        "matrix.md": to_markdown(measured).encode(),
-        "matrix.png": draw(measured),
-    }
-    add_reports(bundle, reports)
+    whole = _write(contents, measured)
     if as_json:
-        answer(document)
+        answer(whole.to_dict())
     else:
-        show(_table(measured))
-        say("lost: points of accuracy against Keras; differs: the largest of any probability;")
-        say("µs: median of one image; MB: by which the process grew")
-        say(f"images: {measured.images}")
-        say(f"{bundle}{os.sep}matrix.md says more, matrix.png shows it")
+        _show(bundle, measured)
+        if kept := len(whole.cells) - len(measured.cells):
+            say(f"{kept} cells that were measured before stay in the report")
+    _finish(measured, [name for name in engine or [] if name not in ran])
+
+
+def _write(contents: Contents, measured: EngineMatrix) -> EngineMatrix:
+    """Write the reports, with what an earlier one holds beyond them; returns all of it."""
+    from hcr_export.contents import add_reports
+    from hcr_export.earlier import read_report, with_earlier_cells
+    from hcr_export.matrix_report import draw, to_markdown
+
+    whole = measured
+    if earlier := read_report(contents.folder / "matrix.json"):
+        if (joined := with_earlier_cells(measured, earlier, contents)) is None:
+            warn("matrix.json was of other images, machine or threads: it is replaced")
+        else:
+            whole = joined
+    reports = {
+        "matrix.json": json.dumps(whole.to_dict(), indent=2, ensure_ascii=False).encode() + b"\n",
+        "matrix.md": to_markdown(whole).encode(),
+        "matrix.png": draw(whole),
+    }
+    add_reports(contents.folder, reports)
+    return whole
+
+
+def _show(bundle: Path, measured: EngineMatrix) -> None:
+    show(_table(measured))
+    say("lost: points of accuracy against Keras; differs: the largest of any probability;")
+    say("µs: median of one image; MB: by which the process grew")
+    say(f"images: {measured.images['description']}")
+    if not measured.images["labelled"]:
+        say("they carry no labels: what Keras answers counts as right")
+    say(f"{bundle}{os.sep}matrix.md says more, matrix.png shows it")
+
+
+def _finish(measured: EngineMatrix, idle: Sequence[str]) -> None:
+    """Name what is beyond its limits, or ran nothing though it was asked for; exit code 1."""
     for cell in measured.cells:
         if cell.answer is not None and cell.answer.failures:
             fail(f"{cell.file} on {cell.engine}: {', '.join(cell.answer.failures)}")
-    idle = [name for name in engine or [] if name not in ran]
     for name in idle:
         fail(f"{name} ran nothing")
     if idle or not measured.passed:

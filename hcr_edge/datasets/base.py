@@ -125,14 +125,21 @@ class Dataset:
         )
 
     def limit(self, count: int, seed: int = 0) -> Dataset:
-        """Return at most `count` images, drawn evenly from the classes."""
+        """Return at most `count` images, drawn evenly from the classes, and in each from writers.
+
+        Where no writer is known, blocks of consecutive images stand for them.
+        """
         if count >= len(self):
             return self
         shuffled = np.random.default_rng(seed).permutation(len(self))
+        writers = _writer_or_block_of_each(self)
         rank = np.empty(len(self), np.int64)
-        for label in range(len(self.label_set)):
+        classes = np.unique(self.labels).tolist()
+        for number, label in enumerate(classes):
             members = shuffled[self.labels[shuffled] == label]
-            rank[members] = np.arange(len(members))
+            # Each class begins with the writers at which the one before it ends.
+            begin = number * count // len(classes)
+            rank[members[_by_turns(writers[members], begin)]] = np.arange(len(members))
         keep = np.zeros(len(self), bool)
         keep[np.lexsort((shuffled.argsort(), rank))[:count]] = True
         return self.select(keep, self.split)
@@ -257,6 +264,31 @@ def _writers_or_blocks(data: Dataset, members: NDArray[np.int64]) -> NDArray[np.
         own = np.flatnonzero(labels == label)
         blocks[own] = np.arange(len(own)) * 20 // len(own)
     return blocks
+
+
+def _writer_or_block_of_each(data: Dataset) -> NDArray[np.int64]:
+    """Number each image's writer or block, from 0; those of joined sets apart."""
+    origin = np.zeros(len(data), np.int64) if data.origin is None else data.origin
+    groups = np.empty(len(data), np.int64)
+    for number in np.unique(origin).tolist():
+        members = np.flatnonzero(origin == number)
+        groups[members] = _writers_or_blocks(data, members)
+    return np.unique(np.stack([origin, groups]), axis=1, return_inverse=True)[1].ravel()
+
+
+def _by_turns(writers: NDArray[np.int64], begin: int) -> NDArray[np.int64]:
+    """Order images so that each writer has one, then each a second one.
+
+    >>> _by_turns(np.array([0, 0, 0, 1, 2]), begin=1).tolist()
+    [3, 4, 0, 1, 2]
+    """
+    grouped = np.argsort(writers, kind="stable")
+    _, first, writer = np.unique(writers[grouped], return_index=True, return_inverse=True)
+    turn = np.empty(len(writers), np.int64)
+    turn[grouped] = np.arange(len(writers)) - first[writer]
+    place = np.empty(len(writers), np.int64)
+    place[grouped] = (writer - begin) % max(len(first), 1)
+    return np.lexsort((place, turn))
 
 
 def _deal(

@@ -79,11 +79,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Name the entries of `known` that look most like `name`, for an error's `allowed`.
 
     >>> nearest("arabic-leters", ["arabic-letters", "persian-digits"])
-    'did you mean arabic-letters? known: arabic-letters, persian-digits'
+    'arabic-letters, persian-digits (did you mean arabic-letters?)'
     """
     import difflib  # when something is wrong, and not at every start
 
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
-    listing = f"known: {', '.join(names) if names else 'none'}"
-    return f"did you mean {' or '.join(close)}? {listing}" if close else listing
+    listing = ", ".join(names) or "none"
+    return f"{listing} (did you mean {' or '.join(close)}?)" if close else listing

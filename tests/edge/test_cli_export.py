@@ -90,7 +90,7 @@ def test_the_runtime_reads_as_the_notebook_did(
 
 
 def test_without_images_the_report_says_synthetic(
-    ask, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ask, cli, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hcr_edge.proof_images.DRAWN_IMAGES", 40)
     out = tmp_path / "digits"
@@ -103,6 +103,10 @@ def test_without_images_the_report_says_synthetic(
     assert calibrated in (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     report = json.loads((out / "parity.json").read_text(encoding="utf-8"))
     assert report["images"]["synthetic"] is True
+    # A published set with the same labels need not be what somebody's model reads.
+    again = cli("verify", out, *lenient, data=data_dir)
+    assert again.code == 0, again.err
+    assert "images: 40 images drawn from a font" in again.out
 
 
 def test_without_labels_parity_is_agreement(

@@ -13,9 +13,13 @@ from hcr_runtime import Classifier
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (("--target", "raspberrypi"), "there is no target 'raspberrypi'; allowed: did you mean"),
+        (("--target", "raspberrypi"), "(did you mean raspberry-pi?)"),
         (("--quantization", "granularity=row"), "granularity is 'row'; allowed: channel, tensor"),
         (("--quantization", "nowhere.yaml"), "cannot read the quantization recipe nowhere.yaml"),
+        (
+            ("--quantization", "granularity=tensor,foo"),
+            "'foo' is no setting; allowed: name=value, with commas between them",
+        ),
         (
             ("--auto", "--quantization", "granularity=tensor"),
             "--auto finds the quantization by itself",

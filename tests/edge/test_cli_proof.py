@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+SAMPLES = Path(__file__).parents[2] / "samples" / "arabic-letters" / "test"
+
 
 @pytest.fixture
 def copy(exported: Path, tmp_path: Path) -> Path:
@@ -35,6 +37,61 @@ def test_matrix(copy: Path, cli) -> None:
     assert cli("selftest", copy).code == 0
 
 
+def test_a_part_of_the_matrix_leaves_the_rest_in_place(copy: Path, cli) -> None:
+    ask = ("matrix", copy, "--artifact", "float32.onnx", "--limit", 28, "--engine")
+    assert cli(*ask, "onnxruntime").code == 0
+    first = json.loads((copy / "matrix.json").read_text(encoding="utf-8"))
+    second = cli(*ask, "opencv", "--json")
+    kept = [cell for cell in second.json["cells"] if cell["engine"] == "onnxruntime"]
+    assert kept == [cell for cell in first["cells"] if cell["engine"] == "onnxruntime"]
+    assert [cell["engine"] for cell in second.json["cells"]] == ["keras", "onnxruntime", "opencv"]
+    assert "| onnxruntime |" in (copy / "matrix.md").read_text(encoding="utf-8")
+
+
+def test_a_matrix_of_other_images_replaces_the_earlier_one(
+    copy: Path, cli, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = ("matrix", copy, "--artifact", "float32.onnx", "--engine", "opencv", "--limit")
+    assert cli(*ask, 28).code == 0
+    other = cli(*ask, 29)
+    assert other.code == 0
+    assert "matrix.json was of other images, machine or threads: it is replaced" in other.err
+    assert json.loads((copy / "matrix.json").read_text("utf-8"))["images"]["total"] == 29
+
+
+def test_a_matrix_where_nothing_can_run(copy: Path, cli) -> None:
+    answer = cli("matrix", copy, "--engine", "litert", "--limit", 2)
+    assert answer.code == 2
+    assert len(answer.errors) == 1
+    assert "no engine ran a file of" in answer.errors[0]
+    assert "litert: reads no .onnx" in answer.errors[0]
+    assert not (copy / "matrix.json").exists()
+
+
+def test_without_labels_what_keras_answers_counts(
+    copy: Path, cli, tmp_path: Path, monkeypatch
+) -> None:
+    from hcr_export import benchmark
+
+    monkeypatch.setattr(benchmark, "ROUNDS", 1)
+    monkeypatch.setattr(benchmark, "BATCHES", {1: 5})
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for number, path in enumerate(sorted(SAMPLES.glob("*/000.png"))):
+        shutil.copy(path, loose / f"{number}.png")
+    given = (copy, "--dataset", f"folder:{loose}", "--json")
+    matrix = cli("matrix", *given, "--engine", "onnxruntime").json
+    verified = cli("verify", *given).json
+    timed = cli("benchmark", *given).json
+    for document in (matrix, verified, timed):
+        assert document["images"]["labelled"] is False
+    assert matrix["cells"][0]["accuracy"] == 1.0
+    assert verified["keras"]["accuracy"] == 1.0
+    ran = {cell["kind"]: cell["accuracy"] for cell in matrix["cells"]}
+    assert ran == {"keras": 1.0} | {i["kind"]: i["accuracy"] for i in verified["artifacts"]}
+    assert ran == {item["name"]: item["accuracy"] for item in timed["subjects"]}
+
+
 def test_benchmark(copy: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from hcr_export import benchmark
 
@@ -48,6 +105,9 @@ def test_benchmark(copy: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert subjects["int8.onnx"]["times_as_fast"].keys() == {"float32.onnx", "keras"}
     assert subjects["int8.onnx"]["times_as_fast"]["keras"] > 5
     assert (copy / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    again = cli("benchmark", copy, "--limit", 28, "--against", "tesseract", "--json")
+    kept = {item["name"]: item for item in again.json["subjects"]}["keras"]
+    assert kept == subjects["keras"], "timed before, and not again"
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,39 @@ def test_limit_is_even_over_the_classes(count: int, expected: list[int]) -> None
     assert found[0] <= 3
 
 
+def test_limit_is_even_over_the_writers_of_each_class() -> None:
+    # The second writer wrote nine tenths of both classes.
+    data = _dataset([0, 1] * 100, writers=[0] * 10 + [1] * 180 + [2] * 10)
+    limited = data.limit(18)
+    pairs = list(zip(limited.labels.tolist(), limited.writers.tolist(), strict=True))
+    assert {pair: pairs.count(pair) for pair in pairs} == {
+        (label, writer): 3 for label in (0, 1) for writer in (0, 1, 2)
+    }
+
+
+def test_limit_goes_on_with_other_writers_in_the_next_class() -> None:
+    data = _dataset([0, 1] * 30, writers=[number // 2 for number in range(60)])
+    assert len(set(data.limit(20).writers.tolist())) == 20
+
+
+def test_limit_spreads_over_blocks_where_no_writer_is_known() -> None:
+    limited = _dataset([0] * 100 + [1] * 100).limit(40)
+    # Blocks are a twentieth of a class.
+    assert {number // 5 for number in _numbers(limited)} == set(range(40))
+
+
+def test_limit_draws_from_images_without_labels() -> None:
+    data = _dataset([-1] * 100)
+    assert len(data.limit(10)) == 10
+    assert _numbers(data.limit(10)) == _numbers(data.limit(10))
+
+
+def test_limit_keeps_the_writers_of_joined_sets_apart() -> None:
+    one = replace(_dataset([0] * 50, writers=[0] * 50), name="one")
+    joined = join_sets([one, replace(_dataset([0] * 10, writers=[0] * 10), name="two")])
+    assert np.bincount(joined.limit(10).origin).tolist() == [5, 5]
+
+
 def test_limit_draws_by_the_seed_alone() -> None:
     data = _dataset([0, 1, 2] * 40)
     assert _numbers(data.limit(30, seed=1)) == _numbers(data.limit(30, seed=1))

@@ -13,8 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcr_export import conversion
+from hcr_export.artifacts import choose
+from hcr_export.conversion import Conversion
 from hcr_export.engines import Engine, choose_engines, engines, measure
 from hcr_export.engines.worker import clock
+from hcr_export.keras_file import KerasFile
+from hcr_export.plan import Border, plan
 from hcr_runtime import Classifier, EngineError, ModelError, preprocess
 
 
@@ -58,6 +63,42 @@ def test_other_engines_agree_on_float32(bundle, tensors: NDArray[np.float32]) ->
     for other in others:
         answer = measure(other, path, tensors, timed={})
         np.testing.assert_allclose(answer.outputs, expected, atol=1e-4, err_msg=other.name)
+
+
+@pytest.fixture(scope="module")
+def bordered(source: KerasFile, calibration, tmp_path_factory) -> dict[str, Path]:
+    """Files that take four images of pixels at a time, channels first."""
+    folder = tmp_path_factory.mktemp("bordered")
+    tensors = np.stack([preprocess(image, source.spec) for image in calibration.images])
+    job = Conversion(source, tensors)
+    paths = {}
+    names = ["float32.onnx", "int8.onnx", "float32.tflite", "int8.tflite"]
+    for item in plan(choose(names), Border("uint8", "NCHW", 4)).artifacts:
+        spec = replace(source.spec, input=item.input_spec(source.spec.input))
+        paths[item.kind.name] = path = folder / item.kind.file_name("bordered")
+        conversion.write(job, item, spec, path)
+    return paths
+
+
+@pytest.mark.parametrize("name", ["opencv", "openvino", "onnxruntime-web"])
+@pytest.mark.parametrize("kind", ["float32.onnx", "int8.onnx", "float32.tflite", "int8.tflite"])
+def test_every_engine_is_given_what_the_file_takes(
+    name: str, kind: str, bordered: dict[str, Path], tensors: NDArray[np.float32]
+) -> None:
+    """Twenty images in batches of four, and one that is filled up."""
+    path, found = bordered[kind], engine(name)
+    if found.missing or path.suffix not in found.suffixes:
+        pytest.skip(found.missing or f"{name} reads no {path.suffix}")
+    if name == "opencv" and kind != "float32.onnx":
+        with pytest.raises(EngineError, match="OpenCV"):
+            measure(found, path, tensors[:2], timed={}, batch=4)
+        return
+    batch = 4 if path.suffix == ".onnx" else None
+    expected = Classifier.load(path).engine.run(tensors[:18])
+    answer = measure(found, path, tensors[:18], timed={1: 2}, batch=batch).outputs
+    # Engines may round a value on the border between two steps otherwise.
+    close = np.isclose(answer, expected, atol=1e-4 if "float32" in kind else 0.5)
+    assert close.mean() > 0.99, np.abs(answer - expected).max()
 
 
 def test_the_engines_own_words_are_told(bundle, tensors: NDArray[np.float32]) -> None:

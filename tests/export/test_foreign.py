@@ -308,6 +308,20 @@ def _reading_graph(path: Path) -> Path:
     return folder
 
 
+def _one_at_a_time(path: Path) -> Path:
+    """What tf.saved_model.save makes of a subclassed model that was called with one image."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.dense = tf.Variable(np.ones((144, 3), np.float32))
+    module.serve = tf.function(
+        lambda image: {"out": tf.nn.softmax(tf.reshape(image, (-1, 144)) @ module.dense)},
+        input_signature=[tf.TensorSpec((1, 12, 12, 1), tf.float32)],
+    )
+    tf.saved_model.save(module, path, {"serving_default": module.serve})
+    return path
+
+
 def _printing_graph(path: Path) -> Path:
     """It writes a file each time that it answers."""
     import tensorflow as tf
@@ -331,6 +345,7 @@ def _printing_graph(path: Path) -> Path:
     [
         (_two_inputs, "m.keras", "2 inputs (left, right)"),
         (_two_inputs, "m", "2 inputs (left, right)"),
+        (_one_at_a_time, "m", "the SavedModel m takes exactly 1 images at a time"),
         (_regression, "m.keras", "regression head (1 unbounded number)"),
         (_boxes, "m.h5", "regression head (4 unbounded numbers, trained with mse)"),
         (_channels_first, "m.keras", "channels last"),

@@ -51,7 +51,7 @@ def test_writers_are_told(bundle, drawn: LabelledImages) -> None:
     writers = np.array([7, 7, -1])
     told = describe_images("three", drawn.images[:3], bundle.source.spec, None, writers)
     assert [item["writer"] for item in told["images"]] == [7, 7, None]
-    assert told["writers"] == 1
+    assert told["by_writer"] == {"7": 2}
     assert [item["label"] for item in told["images"]] == [None] * 3
 
 

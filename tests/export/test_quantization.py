@@ -27,6 +27,23 @@ def test_settings_on_the_command_line() -> None:
     assert read_recipe("calibration=entropy") == QuantizationRecipe(calibration="entropy")
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("granularity=tensor,foo", "'foo' is no setting; allowed: name=value"),
+        ("granularity=tensor,", "'' is no setting"),
+        ("=tensor", "'=tensor' is no setting"),
+        ("calibration=", "'calibration=' is no setting"),
+        ("granularity=[", "granularity is '['; allowed: channel, tensor"),
+        ("granularty=tensor", "did you mean granularity"),
+    ],
+)
+def test_a_wrong_setting_is_named(given: str, says: str) -> None:
+    with pytest.raises(QuantizationError) as caught:
+        read_recipe(given)
+    assert says in str(caught.value)
+
+
 def test_empty_file_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("# nothing else is wanted\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -25,6 +26,14 @@ def test_an_error_shows_what_led_to_it(capfd: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(RuntimeError):
         _fail(b"operator Foo is not supported\n", RuntimeError())
     assert "operator Foo is not supported" in capfd.readouterr().err
+
+
+def test_an_error_may_be_told_by_the_caller(capfd: pytest.CaptureFixture[str]) -> None:
+    with suppress(RuntimeError), quiet(tell=False) as said:
+        os.write(2, b"no op Foo\nI give up\n")
+        raise RuntimeError
+    assert said == ["no op Foo", "I give up"]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_interruption_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:

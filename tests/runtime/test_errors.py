@@ -55,19 +55,19 @@ def test_errors_come_back_whole_from_a_worker_process(kind: type[HcrError]) -> N
     ("name", "known", "text"),
     [
         # One letter missing: the usual slip.
-        ("arabic-leters", ["arabic-letters"], "did you mean arabic-letters? known: arabic-letters"),
+        ("arabic-leters", ["arabic-letters"], "arabic-letters (did you mean arabic-letters?)"),
         # Nothing alike: no guess is made.
-        ("zzz", ["arabic-letters"], "known: arabic-letters"),
+        ("zzz", ["arabic-letters"], "arabic-letters"),
         # The best guess comes first, and the listing is sorted.
         (
             "arabic-digit",
             ["arabic-letters", "arabic-digits"],
-            "did you mean arabic-digits or arabic-letters? known: arabic-digits, arabic-letters",
+            "arabic-digits, arabic-letters (did you mean arabic-digits or arabic-letters?)",
         ),
         # Never more than two guesses.
-        ("a1", ["a2", "a3", "a4"], "did you mean a4 or a3? known: a2, a3, a4"),
+        ("a1", ["a2", "a3", "a4"], "a2, a3, a4 (did you mean a4 or a3?)"),
         # An empty list still says so.
-        ("anything", [], "known: none"),
+        ("anything", [], "none"),
     ],
 )
 def test_nearest_names_what_looks_alike(name: str, known: list[str], text: str) -> None:

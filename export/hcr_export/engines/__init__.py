@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 import hcr_runtime
 from hcr_runtime import EngineError, ModelError
+from hcr_runtime.border import to_border
+from hcr_runtime.engines import open_engine
 from hcr_runtime.errors import nearest
 
 ARM64_ROOT = "HCR_EDGE_ARM64_ROOT"
@@ -129,6 +131,7 @@ def measure(
     *,
     timed: Mapping[int, int],
     threads: int = 1,
+    batch: int | None = None,
     seconds: float = 3.0,
     limit: float = 600.0,
 ) -> Measurement:
@@ -137,9 +140,11 @@ def measure(
     Args:
         engine: Where.
         model: The file.
-        tensors: float32 (N, height, width, channels); all are answered.
+        tensors: float32 (N, height, width, channels), as `preprocess` gives them; all are
+            answered, in the form that the file takes.
         timed: For each batch size how many calls are timed.
         threads: For one inference.
+        batch: Images that the file takes at a time; None for any number.
         seconds: At most so long are calls of one batch size timed.
         limit: Seconds after which the worker is stopped.
 
@@ -150,12 +155,15 @@ def measure(
         raise EngineError(engine.missing)
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name:
         folder = Path(name)
-        tensors.astype("<f4").tofile(folder / "tensors.f32")
+        given = tensors if engine.module else _as_taken(tensors, model)
+        given.astype(given.dtype.newbyteorder("<")).tofile(folder / "tensors")
         task = {
             "engine": engine.module,
             "model": str(model.resolve()),
-            "tensors": str(folder / "tensors.f32"),
-            "shape": list(tensors.shape),
+            "tensors": str(folder / "tensors"),
+            "dtype": given.dtype.name,
+            "shape": list(given.shape),
+            "batch": batch,
             "outputs": str(folder / "outputs.f32"),
             "result": str(folder / "result.json"),
             "threads": threads,
@@ -176,6 +184,11 @@ def measure(
             for size, values in result["durations_us"].items()
         },
     )
+
+
+def _as_taken(tensors: NDArray[np.float32], model: Path) -> NDArray[Any]:
+    """Tensors for a worker that knows nothing of our descriptions."""
+    return np.ascontiguousarray(to_border(tensors, open_engine(model, 1, "onnxruntime").spec))
 
 
 def _work(engine: Engine, folder: Path, limit: float) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from hcr_export.engines.worker import Run, Tensor, read_spec
+from hcr_export.flatbuffer import read_edges
 from hcr_runtime.border import to_border
 
 VERSION = str(cv2.__version__)
@@ -20,11 +21,15 @@ def load(path: Path, threads: int) -> Run:
     """Load a model file; what comes back maps float32 (N, H, W, C) to (N, classes)."""
     cv2.setNumThreads(threads)
     spec = read_spec(path)
-    read = cv2.dnn.readNetFromTFLite if path.suffix == ".tflite" else cv2.dnn.readNetFromONNX
+    edges = read_edges(path.read_bytes()) if path.suffix == ".tflite" else None
+    read = cv2.dnn.readNetFromONNX if edges is None else cv2.dnn.readNetFromTFLite
     net = read(str(path))
 
     def run(batch: Tensor) -> Tensor:
-        net.setInput(np.ascontiguousarray(to_border(batch, spec)))
-        return np.array(net.forward(), np.float32)
+        given = np.ascontiguousarray(to_border(batch, spec))
+        net.setInput(given if edges is None else edges[0].quantized(given))
+        # A copy: the network writes its next answer into the same memory.
+        rows = np.array(net.forward())
+        return rows.astype(np.float32) if edges is None else edges[1].dequantized(rows)
 
     return run

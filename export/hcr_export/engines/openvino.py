@@ -8,28 +8,23 @@ import numpy as np
 import openvino
 
 from hcr_export.engines.worker import Run, Tensor, read_spec
-from hcr_runtime import EngineError
+from hcr_export.flatbuffer import read_edges
 from hcr_runtime.border import to_border
 
 VERSION = str(openvino.__version__).partition("-")[0]
 
 
 def load(path: Path, threads: int) -> Run:
-    """Load a model file; what comes back maps float32 (N, H, W, C) to (N, classes).
-
-    Raises:
-        EngineError: The model takes quantized numbers, whose scale OpenVINO does not tell.
-    """
+    """Load a model file; what comes back maps float32 (N, H, W, C) to (N, classes)."""
     if path.suffix == ".xml":
         from hcr_export.openvino import OpenVINOEngine
 
         return OpenVINOEngine(path, threads).run
     spec = read_spec(path)
+    # Of a quantized input or output it does not tell the scale.
+    edges = read_edges(path.read_bytes()) if path.suffix == ".tflite" else None
     core = openvino.Core()
     model = core.read_model(path)
-    taken = model.inputs[0].get_element_type().get_type_name()
-    if path.suffix == ".tflite" and taken != "f32":
-        raise EngineError(f"it does not tell the scale of an input of {taken}")
     # Without the hint it may compute in bfloat16 where the processor has it.
     options = {
         "INFERENCE_NUM_THREADS": threads,
@@ -40,6 +35,8 @@ def load(path: Path, threads: int) -> Run:
 
     def run(batch: Tensor) -> Tensor:
         given = np.ascontiguousarray(to_border(batch, spec))
-        return np.array(request.infer([given])[0], np.float32)
+        if edges is None:
+            return np.array(request.infer([given])[0], np.float32)
+        return edges[1].dequantized(request.infer([edges[0].quantized(given)])[0])
 
     return run

@@ -8,6 +8,7 @@ const ort = require(require.resolve("onnxruntime-web", {
 }));
 
 const WARM_UP = 5;
+const ARRAYS = { float32: Float32Array, uint8: Uint8Array };
 
 // As resident_bytes in worker.py: maxRSS would count the parent process too.
 function residentBytes(field) {
@@ -20,8 +21,9 @@ function residentBytes(field) {
 }
 
 async function measure(task) {
+  const Numbers = ARRAYS[task.dtype];
   const bytes = fs.readFileSync(task.tensors);
-  const tensors = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  const tensors = new Numbers(bytes.buffer, bytes.byteOffset, bytes.length / Numbers.BYTES_PER_ELEMENT);
   const [count, ...shape] = task.shape;
   const pixels = shape.reduce((product, side) => product * side, 1);
   ort.env.wasm.numThreads = task.threads;
@@ -33,34 +35,47 @@ async function measure(task) {
   });
   const loadMs = performance.now() - started;
 
-  // Images from `first` on, beginning again after the last.
-  const batch = (first, size) => {
-    const data = new Float32Array(size * pixels);
-    for (let i = 0; i < size; i++) {
-      const start = ((first + i) % count) * pixels;
-      data.set(tensors.subarray(start, start + pixels), i * pixels);
-    }
-    return new ort.Tensor("float32", data, [size, ...shape]);
+  // Images from `first` on, beginning again after the last, in calls of what the file takes.
+  const batches = (first, size) => {
+    const length = task.batch || size;
+    return Array.from({ length: Math.ceil(size / length) }, (_, number) => {
+      const data = new Numbers(length * pixels);
+      for (let i = 0; i < length; i++) {
+        const start = ((first + number * length + i) % count) * pixels;
+        data.set(tensors.subarray(start, start + pixels), i * pixels);
+      }
+      return new ort.Tensor(task.dtype, data, [length, ...shape]);
+    });
   };
-  const run = async (tensor) =>
-    (await session.run({ [session.inputNames[0]]: tensor }))[session.outputNames[0]];
+  const run = async (calls) => {
+    const rows = [];
+    for (const tensor of calls) {
+      rows.push((await session.run({ [session.inputNames[0]]: tensor }))[session.outputNames[0]]);
+    }
+    return rows;
+  };
 
   const outputs = [];
+  let classes = 0;
   for (let first = 0; first < count; first += task.chunk) {
-    outputs.push((await run(batch(first, Math.min(task.chunk, count - first)))).data);
+    const size = Math.min(task.chunk, count - first);
+    const rows = await run(batches(first, size));
+    classes = rows[0].data.length / rows[0].dims[0];
+    // What fills the last call up is no answer.
+    const data = Buffer.concat(rows.map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)));
+    outputs.push(data.subarray(0, size * classes * Float32Array.BYTES_PER_ELEMENT));
   }
-  const bytesOf = (rows) => Buffer.from(rows.buffer, rows.byteOffset, rows.byteLength);
-  fs.writeFileSync(task.outputs, Buffer.concat(outputs.map(bytesOf)));
+  fs.writeFileSync(task.outputs, Buffer.concat(outputs));
 
   const durations = {};
   for (const [size, calls] of Object.entries(task.timed)) {
-    for (let i = 0; i < WARM_UP; i++) await run(batch(0, Number(size)));
+    for (let i = 0; i < WARM_UP; i++) await run(batches(0, Number(size)));
     durations[size] = [];
     const end = performance.now() + 1000 * task.seconds;
     while (durations[size].length < calls && performance.now() < end) {
-      const tensor = batch(durations[size].length * size, Number(size));
+      const given = batches(durations[size].length * size, Number(size));
       const start = performance.now();
-      await run(tensor);
+      await run(given);
       durations[size].push(1000 * (performance.now() - start));
     }
   }
@@ -69,7 +84,7 @@ async function measure(task) {
     version: ort.env.versions.web,
     load_ms: loadMs,
     memory_bytes: before === null || peak === null ? null : peak - before,
-    classes: outputs[0].length / Math.min(task.chunk, count),
+    classes,
     durations_us: durations,
   };
 }

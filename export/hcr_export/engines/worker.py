@@ -5,11 +5,12 @@ outputs and what it measured. A process of its own gives each engine its own mem
 engine that crashes, and may be a Python of another processor architecture. The files are so plain
 that a worker in another language is a page long (``worker.js``).
 
-The task, JSON: ``engine`` (a module of this package), ``model``, ``tensors`` and ``shape``
-(little-endian float32; number of images, height, width, channels), ``outputs`` (to be written:
-float32, images x classes), ``result`` (to be written, JSON), ``threads``, ``chunk`` (images in a
-call when all are answered), ``timed`` (batch size: calls to time), ``seconds`` (at most so long
-for each batch size).
+The task, JSON: ``engine`` (a module of this package), ``model``, ``tensors``, ``dtype`` and
+``shape`` (little-endian; number of images first: float32, height, width, channels, as `preprocess`
+gives them; for a worker in another language in the type and layout that the file takes), ``batch``
+(images that the file takes at a time, or null), ``outputs`` (to be written: float32, images x
+classes), ``result`` (to be written, JSON), ``threads``, ``chunk`` (images in a call when all are
+answered), ``timed`` (batch size: calls to time), ``seconds`` (at most so long for each batch size).
 
 The result: ``version``, ``load_ms``, ``memory_bytes`` (by which the process grew from NumPy and
 OpenCV alone to its peak, or null), ``classes``, ``durations_us`` (batch size: each call's
@@ -23,6 +24,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from numpy.typing import NDArray
 
 # First of all: what preprocessing needs anyhow is not counted as an engine's memory.
 from hcr_runtime import ModelSpec
+from hcr_runtime.border import in_batches
 from hcr_runtime.carrier import onnx_spec, read_model, zip_spec
 
 Tensor = NDArray[np.float32]
@@ -42,11 +45,13 @@ WARM_UP = 5
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Carry out a task; returns its result."""
-    tensors = np.fromfile(task["tensors"], "<f4").reshape(task["shape"])
+    tensors = np.fromfile(task["tensors"], task["dtype"]).reshape(task["shape"])
     before = resident_bytes("VmRSS")
     engine = importlib.import_module(f"hcr_export.engines.{task['engine']}")
     start = time.perf_counter()
-    run: Run = engine.load(Path(task["model"]), int(task["threads"]))
+    loaded: Run = engine.load(Path(task["model"]), int(task["threads"]))
+    fixed = task["batch"]
+    run = partial(in_batches, loaded, size=int(fixed)) if fixed else loaded
     load_ms = 1000 * (time.perf_counter() - start)
     chunk = int(task["chunk"])
     outputs = np.concatenate(
