@@ -31,7 +31,7 @@ from hcr_runtime import (
     frames,
     shipped_models,
 )
-from hcr_runtime.camera import is_live
+from hcr_runtime.address import is_live
 from hcr_runtime.recording import Recorder
 from hcr_runtime.watching import MODES
 

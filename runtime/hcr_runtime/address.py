@@ -1,4 +1,4 @@
-"""Addresses of cameras as they may be shown: without what may be a password."""
+"""Sources by their names: what is live, and what may be shown of an address with a password."""
 
 from __future__ import annotations
 
@@ -22,3 +22,23 @@ def shown(address: str) -> str:
         return f"{scheme}{mark}..."
     # Some cameras want the password in the path: /user=me&password=1234
     return scheme + mark + authority.rpartition("@")[2] + re.split("[?#;&=]", tail)[0]
+
+
+def is_live(source: str) -> bool:
+    """Whether a source goes on by itself: a camera, or a stream.
+
+    >>> [is_live(source) for source in ("0", "/dev/video2", "rtsp://cam/1", "clip.avi")]
+    [True, True, True, False]
+    """
+    return bool(re.match(r"\d+$|/dev/video|(rtsps?|https?)://", source))
+
+
+def title(source: str) -> str:
+    """Return a source's name as it may be shown.
+
+    >>> title("0"), title("clip.avi")
+    ('camera 0', 'video clip.avi')
+    """
+    if source.isdecimal():
+        return f"camera {source}"
+    return shown(source) if is_live(source) else f"video {source}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import hcr_runtime.camera
+import hcr_runtime.live
 from hcr_runtime import CameraError, Frame, LiveSource, frames
-from hcr_runtime.camera import is_live
+from hcr_runtime.address import is_live
 
 Image = NDArray[np.uint8]
 
@@ -56,8 +58,8 @@ def slowly(level: int) -> list[Image | Callable[[], None] | None]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Open again at once, and leave no thread behind."""
-    monkeypatch.setattr(hcr_runtime.camera, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(hcr_runtime.camera, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(hcr_runtime.live, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(hcr_runtime.live, "LONGEST_PAUSE", 0.05)
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
@@ -78,6 +80,78 @@ def test_clip_gives_all_its_frames_in_order(clip: Path) -> None:
     assert all(frame.image.shape == (240, 320, 3) for frame in read)
     # Each is a picture of its own: no buffer is used twice.
     assert len({frame.image.tobytes() for frame in read}) > 80
+
+
+def test_video_of_varying_rate_keeps_its_own_times(tmp_path: Path) -> None:
+    # A phone takes longer exposures in the dark: 10 frames at 15 a second, then 20 at 60.
+    path = tmp_path / "dark.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30.0, (64, 48))
+    for number in range(30):
+        writer.write(np.full((48, 64, 3), 8 * number, np.uint8))
+    writer.release()
+    path.write_bytes(with_durations(path.read_bytes(), (10, 2), (20, 0.5)))
+    expected = [min(i, 10) / 15 + max(i - 10, 0) / 60 for i in range(30)]
+    assert [frame.seconds for frame in frames(str(path))] == pytest.approx(expected, abs=1e-4)
+
+
+def with_durations(mp4: bytes, *runs: tuple[int, float]) -> bytes:
+    """Give an MP4's frames other durations: runs of frames, and shares of the old one.
+
+    ISO/IEC 14496-12: ``stts`` holds counts and durations, in the boxes around it, which lie behind
+    the pictures. The whole must last as long as before.
+    """
+    place = mp4.index(b"stts")
+    (unit,) = struct.unpack(">I", mp4[place + 16 : place + 20])
+    table = b"".join(struct.pack(">II", count, round(times * unit)) for count, times in runs)
+    new = b"stts" + struct.pack(">II", 0, len(runs)) + table
+    grown = len(table) - 8
+    data = bytearray(mp4[:place] + new + mp4[place + 20 :])
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        head = data.index(name) - 4
+        size = int.from_bytes(data[head : head + 4], "big")
+        data[head : head + 4] = (size + grown).to_bytes(4, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("rate", "stamps", "expected"),
+    [
+        (10.0, [0, 0, 0], [0, 0.1, 0.2]),  # none are told
+        (10.0, [500, 600, math.nan, 900], [0, 0.1, 0.2, 0.4]),  # one is damaged
+        (10.0, [0, 300, 100, 150], [0, 0.3, 0.4, 0.5]),  # they jump back: two films in one file
+        (0.0, [-1, -1], [0, 1 / 30]),
+    ],
+)
+def test_video_without_sound_times_goes_on_at_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+    clip: Path,
+    rate: float,
+    stamps: list[float],
+    expected: list[float],
+) -> None:
+    class Stamped:
+        def __init__(self, _: str) -> None:
+            self.left = list(stamps)
+            self.stamp = 0.0
+
+        def isOpened(self) -> bool:
+            return True
+
+        def read(self) -> tuple[bool, Image | None]:
+            if not self.left:
+                return False, None
+            self.stamp = self.left.pop(0)
+            return True, picture(1)
+
+        def get(self, what: int) -> float:
+            return rate if what == cv2.CAP_PROP_FPS else self.stamp
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Stamped)
+    read = list(frames(str(clip)))
+    assert [frame.seconds for frame in read] == pytest.approx(expected, abs=1e-6)
 
 
 def test_clip_cut_short_gives_what_is_there(tmp_path: Path, clip: Path) -> None:
@@ -227,12 +301,12 @@ def test_many_hanging_readers_are_not_added_to() -> None:
         for _ in range(20):
             assert live.next(0.03) is None
         assert live.state == "stalled"
-        assert len(opened) == hcr_runtime.camera.MOST_STUCK
+        assert len(opened) == hcr_runtime.live.MOST_STUCK
         unhang.set()
 
 
 def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hcr_runtime.camera, "LONGEST_PAUSE", 0.16)
+    monkeypatch.setattr(hcr_runtime.live, "LONGEST_PAUSE", 0.16)
     times: list[float] = []
 
     def open_capture() -> FakeCapture:
@@ -269,7 +343,7 @@ def test_size_may_change() -> None:
 
 def test_reader_that_stops_early_frees_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = FakeCapture([step for i in range(500) for step in slowly(i % 250)])
-    monkeypatch.setattr(hcr_runtime.camera, "_open_capture", lambda _: capture)
+    monkeypatch.setattr(hcr_runtime.live, "_open_capture", lambda _: capture)
     reader = frames("0")
     assert isinstance(next(reader), Frame)
     assert not capture.closed

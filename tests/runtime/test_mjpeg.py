@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-import hcr_runtime.camera
+import hcr_runtime.live
 import hcr_runtime.mjpeg
 from hcr_runtime import CameraError, Classifier, LiveSource, frames, watch
 
@@ -75,7 +75,7 @@ def jpeg(level: int) -> bytes:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Camera]:
-    monkeypatch.setattr(hcr_runtime.camera, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(hcr_runtime.live, "FIRST_PAUSE", 0.01)
     server = Camera()
     server.pictures = [jpeg(level) for level in range(10, 250, 10)]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
