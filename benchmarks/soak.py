@@ -94,7 +94,7 @@ class Looping:
 
 
 @contextmanager
-def network_camera(pictures: list[Image], pause: float = 0.0) -> Iterator[str]:
+def network_camera(pictures: list[Image], pause: float) -> Iterator[str]:
     """Send pictures as Motion JPEG, and break off at times; gives the address."""
     files = [bytes(cv2.imencode(".jpg", picture)[1]) for picture in pictures]
 
@@ -183,7 +183,7 @@ def soak(part: Part, count: int) -> Soaked:
         if part.serve:
             uses.append(stack.enter_context(looked_at()))
         if part.mjpeg:
-            live = LiveSource(stack.enter_context(network_camera(pictures)))
+            live = LiveSource(stack.enter_context(network_camera(pictures, 0.005)))
         else:
             live = LiveSource("0", open_capture=lambda: Looping(pictures, taken))
         stack.enter_context(live)

@@ -220,8 +220,9 @@ class LiveSource:
     def _reopening(self, error: Exception) -> None:
         if self.state == "live":
             # Other messages may hold the address as it is, with its password.
-            reason = str(error) if isinstance(error, CameraError) else type(error).__name__
-            _log.warning("%s: %s; opening it again", self.title, " ".join(reason.split()))
+            known = isinstance(error, CameraError)
+            reason = str(error) if known else f"{self.title}: {type(error).__name__}"
+            _log.warning("%s; opening it again", " ".join(reason.split()))
         self.state = "reopening"
 
 
