@@ -16,7 +16,7 @@ from hcr_edge.datasets import load_dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.evaluate import evaluate, open_model
 from hcr_edge.recipe import load_recipe, shipped_recipes
-from hcr_edge.run_folder import write_json, write_text
+from hcr_edge.whole_file import write_json, write_whole
 from hcr_export.statistics import wilson_interval
 
 mpl.use("Agg")
@@ -171,7 +171,7 @@ def write_comparison(out: Path, rows: Sequence[Compared]) -> dict[str, Any]:
     write_json(out / "compare.json", document)
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]
     text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    write_text(out / "compare.md", text)
+    write_whole(out / "compare.md", text.encode())
     _draw_accuracy(out / "accuracy.png", rows)
     _draw_curves(out / "curves.png", rows)
     return document

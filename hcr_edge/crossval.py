@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hcr_edge.run_folder import write_json
+from hcr_edge.whole_file import write_json
 from hcr_export.statistics import wilson_interval
 
 

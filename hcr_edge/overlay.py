@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from hcr_edge.drawing import Kind, Mark, draw_overlay
 from hcr_runtime import Box, Frame, Watcher
-from hcr_runtime.watching import Followed, State, guide_box
+from hcr_runtime.followed import Followed, State
+from hcr_runtime.watching import guide_box
 
 _KINDS: dict[State, Kind] = {"stable": "accepted", "looking": "refused", "seen": "refused"}
 _GUIDE = (200, 120, 0)
@@ -69,8 +70,8 @@ def annotate(frame: Frame, watcher: Watcher, status: str) -> NDArray[np.uint8]:
 
 
 def _mark(glyph: Followed) -> Mark:
-    label = glyph.label or glyph.votes.best
-    note = f"{glyph.votes.confidence(label):.0%}" if glyph.state == "stable" else ""
+    label = glyph.label or glyph.evidence.best
+    note = f"{glyph.evidence.confidence(label):.0%}" if glyph.state == "stable" else ""
     return Mark(glyph.path.box, label, _KINDS[glyph.state], note)
 
 

@@ -25,6 +25,7 @@ from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
 from hcr_edge.report import REPORTS
 from hcr_edge.versions import library_versions
+from hcr_edge.whole_file import write_json, write_whole
 from hcr_export._keras import keras
 
 _AGAIN = "train again with --overwrite"
@@ -115,7 +116,7 @@ class RunFolder:
                 self._cut_history(state.epoch)
                 return state
             self._clear()
-            write_text(self.path / "recipe.yaml", recipe.to_yaml())
+            write_whole(self.path / "recipe.yaml", recipe.to_yaml().encode())
             environment = {
                 "python": platform.python_version(),
                 "machine": platform.machine(),
@@ -203,19 +204,8 @@ class RunFolder:
     def _cut_history(self, epochs: int) -> None:
         """Drop the line of an epoch that was interrupted between its line and its state."""
         path = self.path / "history.csv"
-        write_text(path, "".join(_read(path).splitlines(keepends=True)[: epochs + 1]))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole, or not at all."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file whole, or not at all."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        lines = _read(path).splitlines(keepends=True)[: epochs + 1]
+        write_whole(path, "".join(lines).encode())
 
 
 def _read(path: Path) -> str:

@@ -15,7 +15,7 @@ import cv2
 from hcr_edge.errors import DataError
 from hcr_edge.whole_file import write_whole
 from hcr_runtime import Watcher
-from hcr_runtime.watching import Followed
+from hcr_runtime.followed import Followed
 
 _log = logging.getLogger(__name__)
 

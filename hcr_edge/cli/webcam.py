@@ -31,7 +31,7 @@ from hcr_runtime import (
     frames,
     shipped_models,
 )
-from hcr_runtime.camera import is_live
+from hcr_runtime.address import is_live
 from hcr_runtime.recording import Recorder
 from hcr_runtime.watching import MODES
 
@@ -81,7 +81,7 @@ def webcam(
     """Read what is written before a camera: each character once, when it lies still.
 
     Examples: [bold]hcr-edge webcam[/], [bold]hcr-edge webcam --mode page --source
-    rtsp://camera/1[/], [bold]hcr-edge webcam --source clip.avi --no-window --json[/],
+    rtsp://camera/1[/], [bold]hcr-edge webcam --source clip.avi --json[/],
     [bold]hcr-edge webcam --serve 8080[/]
     """
     if mode not in MODES:

@@ -35,8 +35,9 @@ from hcr_runtime.spec import (
 )
 
 if TYPE_CHECKING:
-    from hcr_runtime.camera import LiveSource, frames
+    from hcr_runtime.camera import frames
     from hcr_runtime.frame import Frame
+    from hcr_runtime.live import LiveSource
     from hcr_runtime.page import ReadGlyph, read_page
     from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, largest_glyph
     from hcr_runtime.watching import Event, Watcher, watch
@@ -82,8 +83,9 @@ __all__ = [
 
 # What reads single letters starts without cameras and pages; the first use of a name loads them.
 _LATER = {
-    "hcr_runtime.camera": ("LiveSource", "frames"),
+    "hcr_runtime.camera": ("frames",),
     "hcr_runtime.frame": ("Frame",),
+    "hcr_runtime.live": ("LiveSource",),
     "hcr_runtime.page": ("ReadGlyph", "read_page"),
     "hcr_runtime.segment": ("Box", "Glyph", "crop_glyph", "find_glyphs", "largest_glyph"),
     "hcr_runtime.watching": ("Event", "Watcher", "watch"),

@@ -1,8 +1,16 @@
-"""Addresses of cameras as they may be shown: without what may be a password."""
+"""Sources by their names: what is live, and what may be shown of an address with a password."""
 
 from __future__ import annotations
 
+import os
 import re
+
+from hcr_runtime.errors import CameraError
+
+ALLOWED = (
+    "a camera's number, /dev/video*, a video file, a recording, a folder of images,"
+    " or an rtsp://, http:// or https:// address"
+)
 
 
 def shown(address: str) -> str:
@@ -22,3 +30,39 @@ def shown(address: str) -> str:
         return f"{scheme}{mark}..."
     # Some cameras want the password in the path: /user=me&password=1234
     return scheme + mark + authority.rpartition("@")[2] + re.split("[?#;&=]", tail)[0]
+
+
+def source_text(source: str | os.PathLike[str]) -> str:
+    """Return a source as text; OpenCV's numbers are none: text is what a command line gives.
+
+    Raises:
+        CameraError: It is neither text nor a path.
+
+    >>> source_text(0)
+    Traceback (most recent call last):
+    hcr_runtime.errors.CameraError: a source cannot be a int...
+    """
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    hint = f"the text '{source}' is a camera" if isinstance(source, int) else ""
+    raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED, hint=hint)
+
+
+def is_live(source: str) -> bool:
+    """Whether a source goes on by itself: a camera, or a stream.
+
+    >>> [is_live(source) for source in ("0", "/dev/video2", "rtsp://cam/1", "clip.avi")]
+    [True, True, True, False]
+    """
+    return bool(re.match(r"\d+$|/dev/video|(rtsps?|https?)://", source))
+
+
+def title(source: str) -> str:
+    """Return a source's name as it may be shown.
+
+    >>> title("0"), title("clip.avi")
+    ('camera 0', 'video clip.avi')
+    """
+    if source.isdecimal():
+        return f"camera {source}"
+    return shown(source) if is_live(source) else f"video {source}"

@@ -7,58 +7,24 @@ import logging
 import math
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hcr_runtime import recording
 from hcr_runtime._opencv import cv2
-from hcr_runtime.address import shown
-from hcr_runtime.arguments import received
+from hcr_runtime.address import ALLOWED, is_live, source_text, title
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
+from hcr_runtime.live import LiveSource, unopened
 
 _log = logging.getLogger(__name__)
 
-ALLOWED = (
-    "a camera's number, /dev/video*, a video file, a recording, a folder of images,"
-    " or an rtsp://, http:// or https:// address"
-)
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-# Images in a folder are this long apart (seconds).
-FOLDER_STEP = 1 / 30
-# A live source that gives nothing for so long has stalled (seconds), and is opened again.
-STALL_SECONDS = 5.0
-# Pauses before opening again grow from the first to the second (seconds).
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
-# So many readers that never came back are left behind; then the source is waited for.
-MOST_STUCK = 3
-# How long a stopped source's thread is waited for (seconds).
-STOP_SECONDS = 0.8
-
-LiveState = Literal["opening", "live", "stalled", "reopening", "closed"]
-
-
-class Capture(Protocol):
-    """What gives the pictures of a live source."""
-
-    def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
-        """Wait for the next picture, and its file if it came as one; None for a damaged one.
-
-        Raises:
-            CameraError: The source has ended.
-        """
-
-    def interrupt(self) -> None:
-        """Make a `read` in another thread end soon, where that can be done."""
-
-    def close(self) -> None:
-        """Let the source go."""
+# Images in a folder are this long apart, and frames of a video that tells no times (seconds).
+USUAL_STEP = 1 / 30
 
 
 def frames(source: str | os.PathLike[str]) -> Iterator[Frame]:
@@ -79,7 +45,7 @@ def frames(source: str | os.PathLike[str]) -> Iterator[Frame]:
     >>> [(frame.index, frame.image.shape) for frame, _ in zip(clip, range(2))]
     [(0, (240, 320, 3)), (1, (240, 320, 3))]
     """
-    source = _text(source)
+    source = source_text(source)
     if is_live(source):
         return _live_frames(source)
     path = Path(source)
@@ -90,283 +56,32 @@ def frames(source: str | os.PathLike[str]) -> Iterator[Frame]:
     raise CameraError(f"there is no video {source}", allowed=ALLOWED)
 
 
-def _text(source: str | os.PathLike[str]) -> str:
-    """A source as text; OpenCV's numbers are none, because text is what a command line gives."""
-    if isinstance(source, str | os.PathLike):
-        return os.fsdecode(source)
-    hint = f"the text '{source}' is a camera" if isinstance(source, int) else ""
-    raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED, hint=hint)
-
-
 def _live_frames(source: str) -> Iterator[Frame]:
     with LiveSource(source) as live:
         yield from live
-
-
-def is_live(source: str) -> bool:
-    """Whether a source goes on by itself: a camera, or a stream.
-
-    >>> [is_live(source) for source in ("0", "/dev/video2", "rtsp://cam/1", "clip.avi")]
-    [True, True, True, False]
-    """
-    return bool(re.match(r"\d+$|/dev/video|(rtsps?|https?)://", source))
-
-
-class LiveSource:
-    """A camera or stream, read by a thread of its own; iterating gives the latest frame.
-
-    Args:
-        source: See `frames`.
-        stall_seconds: How long it may give nothing.
-        open_capture: Opens the source; by default the one that `source` names.
-
-    Attributes:
-        title: The source as it may be shown, without a password.
-        state: ``opening``, ``live``, ``stalled``, ``reopening`` or ``closed``.
-        dropped: Frames that came while the reader was busy.
-        damaged: Pictures that could not be decoded.
-        reopened: How often the source was opened again.
-
-    Raises:
-        CameraError: An argument is none; on entering or iterating: it cannot be opened, or gives
-            nothing at first.
-
-    >>> class Still:
-    ...     def read(self):
-    ...         return np.zeros((480, 640, 3), np.uint8), b""
-    ...     def interrupt(self):
-    ...         pass
-    ...     def close(self):
-    ...         pass
-    >>> with LiveSource("0", open_capture=Still) as live:
-    ...     frame = live.next(timeout=5)
-    >>> frame.image.shape, live.title, live.state
-    ((480, 640, 3), 'camera 0', 'closed')
-    """
-
-    def __init__(
-        self,
-        source: str,
-        *,
-        stall_seconds: float = STALL_SECONDS,
-        open_capture: Callable[[], Capture] | None = None,
-    ) -> None:
-        source = _text(source)
-        if not (isinstance(stall_seconds, int | float) and 0 < stall_seconds < math.inf):
-            raise CameraError(
-                f"stall_seconds is {received(stall_seconds)}", allowed="more than 0 seconds"
-            )
-        if not (open_capture is None or callable(open_capture)):
-            raise CameraError(f"open_capture is {received(open_capture)}", allowed="a function")
-        self.title = _title(source)
-        self.state: LiveState = "opening"
-        self.dropped = self.damaged = self.reopened = 0
-        self._open = open_capture or (lambda: _open_capture(source))
-        self._stall_seconds = stall_seconds
-        self._news = threading.Condition()
-        self._closed = threading.Event()
-        self._latest: Frame | None = None
-        self._count = 0
-        self._start = 0.0
-        self._problem: CameraError | None = None
-        self._readers: list[threading.Thread] = []
-        self._turn = 0
-        self._alive = 0.0
-        self._captures: dict[int, Capture] = {}
-
-    def __enter__(self) -> LiveSource:
-        self._begin()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Frame]:
-        while not self._closed.is_set():
-            frame = self.next(timeout=0.25)
-            if frame is not None:
-                yield frame
-
-    def next(self, timeout: float) -> Frame | None:
-        """Wait for a frame that was not given before; None when none came in time.
-
-        Raises:
-            CameraError: The source could not be opened, or gave nothing at first.
-        """
-        with self._news:
-            self._news.wait_for(lambda: self._latest or self._problem, timeout)
-            frame, self._latest = self._latest, None
-            problem = self._problem
-        if frame is None and problem is not None:
-            raise problem
-        if frame is None:
-            self._look_after()
-        return frame
-
-    def close(self) -> None:
-        """Stop reading, and let the source go."""
-        self._closed.set()
-        self.state = "closed"
-        self._interrupt()
-        until = time.monotonic() + STOP_SECONDS
-        for reader in self._readers:
-            reader.join(max(0.0, until - time.monotonic()))
-
-    def _begin(self) -> None:
-        """Start a reader; the one before, if it still hangs, no longer counts."""
-        self._turn += 1
-        self._interrupt()
-        self._alive = time.monotonic()
-        reader = threading.Thread(
-            target=self._run, args=(self._turn,), name=f"frames of {self.title}", daemon=True
-        )
-        self._readers = [thread for thread in self._readers if thread.is_alive()] + [reader]
-        reader.start()
-
-    def _interrupt(self) -> None:
-        """Make all readers end that wait for a picture."""
-        for capture in list(self._captures.values()):
-            capture.interrupt()
-
-    def _look_after(self) -> None:
-        """Begin again where a reader hangs inside its driver, which no one can interrupt."""
-        if time.monotonic() - self._alive < self._stall_seconds or self._closed.is_set():
-            return
-        if self._count == 0:
-            raise CameraError(f"{self.title} gives no frames", hint="is it in use?")
-        if self.state == "live":
-            _log.warning("%s gives no frames: opening it again", self.title)
-        self.state = "stalled"
-        if sum(thread.is_alive() for thread in self._readers) < MOST_STUCK:
-            self.reopened += 1
-            self._begin()
-        else:
-            self._alive = time.monotonic()
-
-    def _current(self, turn: int) -> bool:
-        return turn == self._turn and not self._closed.is_set()
-
-    def _run(self, turn: int) -> None:
-        pause = FIRST_PAUSE
-        while self._current(turn):
-            before = self._count
-            try:
-                self._read_all(turn)
-            except Exception as error:  # noqa: BLE001 - the thread must not die unseen
-                if not self._current(turn):
-                    return
-                if self._count == 0:
-                    self._fail(error)
-                    return
-                self._reopening(error)
-            if not self._current(turn):
-                return
-            pause = FIRST_PAUSE if self._count > before else min(2 * pause, LONGEST_PAUSE)
-            self._alive = time.monotonic() + pause
-            self._closed.wait(pause)
-            self.reopened += self._current(turn)
-
-    def _read_all(self, turn: int) -> None:
-        capture = self._captures[turn] = self._open()
-        try:
-            self._read(capture, turn)
-        finally:
-            del self._captures[turn]
-            capture.close()
-
-    def _read(self, capture: Capture, turn: int) -> None:
-        while self._current(turn):
-            image, encoded = capture.read()
-            if not self._current(turn):
-                return
-            if image is None or image.size == 0:
-                self.damaged += 1
-                continue
-            now = time.monotonic()
-            with self._news:
-                if self._count == 0:
-                    self._start = now
-                self.dropped += self._latest is not None
-                seconds = round(now - self._start, 6)
-                self._latest = Frame(self._count, seconds, image, encoded, now)
-                self._count += 1
-                self._alive = now
-                self.state = "live"
-                self._news.notify()
-
-    def _fail(self, error: Exception) -> None:
-        problem = error if isinstance(error, CameraError) else _unopened(self.title)
-        if problem is not error:
-            problem.__cause__ = error
-        with self._news:
-            self._problem = problem
-            self._news.notify()
-
-    def _reopening(self, error: Exception) -> None:
-        if self.state == "live":
-            # Other messages may hold the address as it is, with its password.
-            reason = str(error) if isinstance(error, CameraError) else type(error).__name__
-            _log.warning("%s: %s; opening it again", self.title, " ".join(reason.split()))
-        self.state = "reopening"
-
-
-class _OpenCvCapture:
-    """A camera or an RTSP stream, through OpenCV."""
-
-    def __init__(self, source: str) -> None:
-        self._title = _title(source)
-        if source.isdecimal() or source.startswith("/dev/"):
-            number = source.removeprefix("/dev/video")
-            self._capture = cv2.VideoCapture(int(number) if number.isdecimal() else source)
-            # Old frames in a driver's queue are of no use.
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        else:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 5000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 5000]
-            self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-        if not self._capture.isOpened():
-            self._capture.release()
-            raise _unopened(self._title)
-
-    def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
-        read, image = self._capture.read()
-        if not read:
-            raise CameraError(f"{self._title} stopped")
-        return (None if image is None else np.asarray(image, np.uint8)), b""
-
-    def interrupt(self) -> None:
-        """Nothing can be done: OpenCV returns when its own limit is over."""
-
-    def close(self) -> None:
-        self._capture.release()
-
-
-def _open_capture(source: str) -> Capture:
-    if source.startswith(("http://", "https://")):
-        # HTTP and TLS take longer to import than all the rest.
-        from hcr_runtime.mjpeg import MjpegStream
-
-        return MjpegStream(source)
-    try:
-        return _OpenCvCapture(source)
-    except (cv2.error, OverflowError) as error:  # a number beyond a C int
-        raise _unopened(_title(source)) from error
 
 
 def _video_frames(source: str) -> Iterator[Frame]:
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
-            raise _unopened(_title(source))
+            raise unopened(title(source))
         rate = capture.get(cv2.CAP_PROP_FPS)
-        start = time.monotonic()
-        index = 0
+        step = 1 / rate if rate > 0 else USUAL_STEP
+        index, first, seconds = 0, 0.0, 0.0
         while True:
             read, image = capture.read()
             if not read:
                 break
-            now = time.monotonic()
-            seconds = index / rate if rate > 0 else now - start
-            yield Frame(index, round(seconds, 6), np.asarray(image, np.uint8), arrived=now)
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if index == 0:
+                first = stamp
+            else:
+                # Phones vary their rate: the file's own times count, as far as they go on.
+                told = stamp - first
+                seconds = told if seconds < told < math.inf else seconds + step
+            arrived = time.monotonic()
+            yield Frame(index, round(seconds, 6), np.asarray(image, np.uint8), arrived=arrived)
             index += 1
         if index == 0:
             raise CameraError(f"{source} gives no frames", hint="is it a video?")
@@ -391,7 +106,7 @@ def _folder_frames(folder: Path) -> Iterator[Frame]:
         if image is None:
             _log.warning("%s is no image, damaged or too large: left out", path)
             continue
-        seconds = round(position * FOLDER_STEP, 6)
+        seconds = round(position * USUAL_STEP, 6)
         yield Frame(index, seconds, image, data, time.monotonic())
         index += 1
     if index == 0:
@@ -401,16 +116,6 @@ def _folder_frames(folder: Path) -> Iterator[Frame]:
 def _natural(path: Path) -> list[str | int]:
     parts = re.split(r"(\d+)", path.name)
     return [int(part) if place % 2 else part for place, part in enumerate(parts)]
-
-
-def _unopened(title: str) -> CameraError:
-    return CameraError(f"{title} cannot be opened", hint="is it there, and not in use?")
-
-
-def _title(source: str) -> str:
-    if source.isdecimal():
-        return f"camera {source}"
-    return shown(source) if is_live(source) else f"video {source}"
 
 
 def _is(question: Callable[[], bool]) -> bool:

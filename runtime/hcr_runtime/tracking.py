@@ -14,7 +14,7 @@ from hcr_runtime.segment import Box
 GATE = 0.7
 SIZE_RATIO = 1.8
 # A glyph is at rest that moved, or grew, by less than this share of its size in this time.
-REST_SHARE = 0.14
+REST_SHARE = 0.06
 REST_SECONDS = 0.1
 
 

@@ -1,9 +1,9 @@
 """Characters in front of a camera, as events: one for each that is written, not one a frame.
 
 A glyph goes from nothing to ``looking`` (something that the model accepts lies still), to
-``stable`` (it was read for long enough, and alike), to ``gone``. What the model refuses never
-becomes an event. Times are the frames' own: the same frames give the same events, however fast
-they come.
+``stable`` (all that was read of it, for long enough, is evidence enough), to ``gone``. What the
+model refuses never becomes an event. Times are the frames' own: the same frames give the same
+events, however fast they come.
 """
 
 from __future__ import annotations
@@ -15,53 +15,34 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.address import ALLOWED
 from hcr_runtime.arguments import check_choice, check_type, received
-from hcr_runtime.camera import ALLOWED, frames
+from hcr_runtime.camera import frames
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import CameraError, HcrError
+from hcr_runtime.followed import Followed
 from hcr_runtime.frame import Frame
+from hcr_runtime.glance import LEAST_SIDE, is_noisy, may_hold_letters
 from hcr_runtime.image import GrayImage, to_gray
-from hcr_runtime.paper import lift_page
-from hcr_runtime.prediction import Prediction
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, ink_mask, largest_glyph
-from hcr_runtime.tracking import Path, centre, longer_side, match
-from hcr_runtime.votes import Votes
+from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, largest_glyph
+from hcr_runtime.tracking import centre, longer_side, match
 
 Mode = Literal["guide", "page"]
 MODES: tuple[Mode, ...] = ("guide", "page")
-State = Literal["seen", "looking", "stable"]
 
+# Pages of a noisy sensor are smoothed by this (pixels).
+SMOOTH = 1.2
 # The guide's box, in shares of the frame's shorter side.
 GUIDE_SHARE = 0.7
-# Glyphs are this large at least, in shares of the frame's shorter side.
-LEAST_SIDE = 0.04
 # A page is searched at these intervals: while something happens, and while all is settled.
 PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
-# A page with more pieces of ink than this is print, or no page; looked for at this longer side.
-MOST_PIECES = 150
-GLANCE_SIDE = 480
-# Where the middle of a page, of this longer side (pixels), has more specks than this, the sensor's
-# noise is taken for ink: pages are then smoothed by this (pixels).
-MIDDLE_SIDE = 480
-MOST_SPECKS = 150
-SMOOTH = 1.2
 # A glyph is gone that was not seen for so long; in page mode a hand may pass over it.
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
 # One that gave no event is forgotten after this time.
 UNTOLD_SECONDS = 0.2
-# What is settled, and what was refused for so long, is read again at this interval only.
-SETTLED_SECONDS = 0.25
-REFUSED_SECONDS = 1.0
-# Two crops show the same writing whose pictures, at this side, correlate by so much.
-LOOK_SIDE = 24
-SAME_LOOK = 0.85
-# Letters may differ by a dot alone: one that looks like the one before it is believed only when
-# it was read alike, without a break, for so long.
-ALIKE_SECONDS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +54,7 @@ class Event:
         glyph: The glyph's number, from 1: the same in all its events.
         label: The character; what was read so far for ``looking``.
         name: Its short name, e.g. ``beh``.
-        confidence: Mean calibrated confidence of the votes for it, 0-1.
+        confidence: Its probability by all readings of the glyph together, 0-1; see `Evidence`.
         box: Where it is, or was last, in pixels of the frame.
         t: Time of the frame, in seconds since the source's first.
         first: When the glyph was first seen.
@@ -105,95 +86,6 @@ class Event:
             "first": round(self.first, 3),
             "last": round(self.last, 3),
         }
-
-
-class Followed:
-    """One glyph that is followed: where it is, what was read, what was told of it.
-
-    Attributes:
-        number: From 1 once it has given an event, else 0.
-        first: When it was first seen.
-        path: Where it was seen.
-        votes: What was read of it at rest.
-        state: ``seen``, ``looking`` or ``stable``.
-        prediction: What the model said of it last, or None.
-        crop: How it looked then: grey, uint8, square; or None.
-        label: What its last event said it is.
-        successor: Another character that seems to have come in the place of a stable one.
-    """
-
-    def __init__(self, box: Box, seconds: float) -> None:
-        self.number = 0
-        self.first = seconds
-        self.path = Path(box, seconds)
-        self.votes = Votes()
-        self.state: State = "seen"
-        self.prediction: Prediction | None = None
-        self.crop: GrayImage | None = None
-        self.label = ""
-        self.successor: Followed | None = None
-        self._read_at = seconds
-        self._look: NDArray[np.float32] | None = None
-
-    def due(self, seconds: float) -> bool:
-        """Whether it should be read in this frame: it rests, and is not settled."""
-        since = self.path.resting_since
-        if since is None:
-            return False
-        refused = not self.votes.labels and seconds - since > REFUSED_SECONDS
-        return not (refused or self._as_told) or seconds - self._read_at >= SETTLED_SECONDS
-
-    @property
-    def _as_told(self) -> bool:
-        """Whether it is stable, and was read alike since."""
-        if self.state != "stable" or self.prediction is None:
-            return False
-        return self.prediction.label == self.label or not self.prediction.accepted
-
-    def read(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
-        """Take note of what the model said of it."""
-        elapsed = seconds - self._read_at
-        self.prediction, self.crop, self._read_at = prediction, crop, seconds
-        if self.state != "stable":
-            self.votes.add(prediction, elapsed)
-        elif not prediction.accepted or prediction.label == self.label:
-            self.successor = None
-        else:
-            self._doubt(prediction, crop, seconds)
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether its successor has been read for long enough to take its place."""
-        after = self.successor
-        if after is None or not after.votes.settled:
-            return False
-        return not self._looks_alike() or after._read_at - after.first >= ALIKE_SECONDS
-
-    def _doubt(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
-        """Take note that it was read as another character than was told."""
-        after = self.successor
-        if after is None or (self._looks_alike() and prediction.label != after.votes.best):
-            after = self.successor = Followed(self.path.box, seconds)
-            after.path = self.path
-        after.read(prediction, crop, seconds)
-
-    def settle(self) -> None:
-        """Take the settled label for its own, and keep how it looks."""
-        self.state, self.label = "stable", self.votes.best
-        self._look = None if self.crop is None else _look(self.crop)
-
-    def _looks_alike(self) -> bool:
-        if self.crop is None or self._look is None:
-            return False
-        return float((_look(self.crop) * self._look).sum()) >= SAME_LOOK
-
-
-def _look(crop: GrayImage) -> NDArray[np.float32]:
-    """How a crop looks, as a vector of unit length that does not depend on light or contrast."""
-    small = cv2.resize(crop, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA)
-    vector = small.astype(np.float32).ravel()
-    vector -= vector.mean()
-    return np.asarray(vector / (np.linalg.norm(vector) + 1e-6), np.float32)
 
 
 class Watcher:
@@ -300,7 +192,8 @@ class Watcher:
             boxes, match([glyph.path for glyph in before], boxes, self._now), strict=True
         ):
             if index is None:
-                self.glyphs.append(Followed(box, self._now))
+                threshold = self.classifier.spec.rejection.min_confidence
+                self.glyphs.append(Followed(box, self._now, threshold))
             else:
                 before[index].path.move(box, self._now)
         gone = [g for g in self.glyphs if self._now - g.path.last > self._patience(g)]
@@ -321,7 +214,9 @@ class Watcher:
 
     def _read(self, crops: dict[Box, GrayImage]) -> None:
         due = [g for g in self.glyphs if g.path.last == self._now and g.due(self._now)]
-        readings = self.classifier.classify_batch([crops[glyph.path.box] for glyph in due])
+        readings = self.classifier.classify_batch(
+            [crops[glyph.path.box] for glyph in due], top=len(self.classifier.spec.labels)
+        )
         for glyph, reading in zip(due, readings, strict=True):
             glyph.read(reading, crops[glyph.path.box], self._now)
 
@@ -331,24 +226,24 @@ class Watcher:
             if glyph.successor is not None and glyph.succeeded:
                 events.append(self._event("gone", glyph))
                 self.glyphs[position] = glyph = glyph.successor
-            if glyph.state == "seen" and glyph.votes.best:
+            if glyph.state == "seen" and glyph.evidence.best:
                 self._told += 1
                 glyph.number, glyph.state = self._told, "looking"
                 events.append(self._event("looking", glyph))
-            if glyph.state == "looking" and glyph.votes.settled:
+            if glyph.state == "looking" and glyph.evidence.settled:
                 glyph.settle()
                 events.append(self._event("stable", glyph))
         return events
 
     def _event(self, kind: Literal["looking", "stable", "gone"], glyph: Followed) -> Event:
-        label = glyph.label or glyph.votes.best
+        label = glyph.label or glyph.evidence.likeliest
         name = next((item.name for item in self.classifier.spec.labels if item.text == label), "")
         return Event(
             event=kind,
             glyph=glyph.number,
             label=label,
             name=name,
-            confidence=glyph.votes.confidence(label),
+            confidence=glyph.evidence.confidence(label),
             box=glyph.path.box,
             t=self._now,
             first=glyph.first,
@@ -402,34 +297,3 @@ def guide_box(width: int, height: int) -> Box:
     """
     side = round(GUIDE_SHARE * min(width, height))
     return Box((width - side) // 2, (height - side) // 2, side, side)
-
-
-def may_hold_letters(gray: GrayImage) -> bool:
-    """Glance at a page: whether it is neither blank nor full of print.
-
-    >>> may_hold_letters(np.full((72, 128), 255, np.uint8))
-    False
-    """
-    scale = min(1.0, GLANCE_SIDE / max(gray.shape))
-    size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    mask = ink_mask(small)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
-    left, top, width, height = stats[1:, :4].T
-    inside = (left > 0) & (top > 0) & (left + width < size[0]) & (top + height < size[1])
-    large = np.maximum(width, height) >= LEAST_SIDE * min(size) / 2
-    return 0 < int((inside & large).sum()) <= MOST_PIECES
-
-
-def is_noisy(gray: GrayImage) -> bool:
-    """Whether the middle of a page has so many specks that they are noise and no writing.
-
-    >>> is_noisy(np.full((72, 128), 255, np.uint8))
-    False
-    """
-    height, width = gray.shape
-    share = min(1.0, MIDDLE_SIDE / max(gray.shape))
-    top, left = (round(side * (1 - share) / 2) for side in (height, width))
-    middle = np.ascontiguousarray(gray[top : height - top, left : width - left])
-    _, mask = lift_page(middle)
-    return cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[0] - 1 > MOST_SPECKS

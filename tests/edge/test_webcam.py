@@ -141,11 +141,12 @@ def start(
 
 
 def stop(process: subprocess.Popen[str], signum: int) -> str:
-    """Stop a process; returns what it still says. It has a second (three on a busy machine)."""
-    begin = time.monotonic()
+    """Stop a process, whose source would go on; returns what it still says.
+
+    How soon it stops on a quiet machine is what benchmarks/soak.py measures.
+    """
     process.send_signal(signum)
-    out, problems = process.communicate(timeout=10)
-    assert time.monotonic() - begin < 3
+    out, problems = process.communicate(timeout=20)
     assert "stopped" in problems
     assert "Traceback" not in problems
     return out
@@ -278,13 +279,11 @@ def test_window(screen: str, clip: Path, how: str) -> None:
         # The clip's paper, and the green box of what was read.
         assert (picture.min(axis=2) > 150).sum() > 20_000
         assert (np.abs(picture.astype(int) - (70, 110, 0)).max(axis=2) < 12).sum() > 300
-        begin = time.monotonic()
         if how == "key":
             xdotool(screen, "windowfocus", "--sync", window)
             xdotool(screen, "key", "q")
         else:  # as its frame's button does
             xdotool(screen, "windowfocus", "--sync", window)
             xdotool(screen, "key", "alt+F4")
-        _, problems = process.communicate(timeout=10)
-        assert time.monotonic() - begin < 4
+        _, problems = process.communicate(timeout=20)
         assert (process.returncode, "Traceback" in problems) == (0, False)

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcr_runtime import Classifier, Event, Frame, HcrError, Prediction, watch
+from hcr_runtime import Classifier, Event, Frame, HcrError, watch
 from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.tracking import Path, match
-from hcr_runtime.votes import Votes
 from hcr_runtime.watching import Watcher
 
 Image = NDArray[np.uint8]
@@ -148,22 +147,11 @@ def test_what_is_refused_is_no_event(classifier: Classifier) -> None:
     assert list(watch(film((paper(), 1.0), (scribble, 2.0), (blob, 2.0)), classifier)) == []
 
 
-def test_unsure_readings_never_become_events() -> None:
-    votes = Votes()
-    unsure = Prediction("ب", "beh", "U+0628", 0.94, (), accepted=False, reason="unsure")
-    for _ in range(100):
-        votes.add(unsure, 0.03)
-    assert (votes.best, votes.settled) == ("", False)
-
-
-def test_divided_votes_settle_nothing() -> None:
-    votes = Votes()
-    readings = [
-        Prediction(text, text, "", 0.99, (), accepted=True, reason="") for text in ("ر", "ز")
-    ]
-    for i in range(100):
-        votes.add(readings[i % 2], 0.03)
-    assert not votes.settled
+def test_what_moves_is_no_event(classifier: Classifier, tile: Tile) -> None:
+    # As a pen in a hand does: it looks like a letter, and moves by a tenth of its size in 0.1 s.
+    letter = tile("seen")
+    scenes = [(paper((letter, 160 + 4 * i, 160, 160)), 1 / 30) for i in range(40)]
+    assert list(watch(film(*scenes), classifier)) == []
 
 
 def test_page_is_told_in_reading_order(classifier: Classifier, tile: Tile) -> None:
