@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_edge.errors import RecipeError
-from hcr_edge.recipe import Recipe
+from hcr_edge.recipe import Recipe, load_recipe
 from hcr_edge.report import REPORTS
 from hcr_edge.versions import library_versions
 from hcr_edge.whole_file import write_json, write_whole
@@ -93,7 +93,8 @@ class RunFolder:
             return None
         if not resume:
             raise RecipeError(f"{path} exists", hint="give --resume to go on, or --overwrite")
-        if _read(stored) != recipe.to_yaml():
+        # As recipes: a file from before a field was added means its default.
+        if load_recipe(stored) != recipe:
             raise RecipeError(
                 f"the run in {path} was begun with another recipe", hint="give the same options"
             )
