@@ -31,6 +31,11 @@ CONTENT = {
 Build = Callable[[Path], None]
 
 
+def _gzip(data: bytes) -> bytes:
+    """The same bytes whenever: they name tests, which several processes must name alike."""
+    return gzip.compress(data, mtime=0)
+
+
 def zip_of(content: dict[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -60,7 +65,7 @@ CONTAINERS: dict[str, Build] = {
     "zip": lambda path: path.write_bytes(zip_of(CONTENT)) and None,
     "tar": lambda path: path.write_bytes(tar_of(CONTENT)) and None,
     "gnu.tar": lambda path: path.write_bytes(tar_of(CONTENT, tarfile.GNU_FORMAT)) and None,
-    "tgz": lambda path: path.write_bytes(gzip.compress(tar_of(CONTENT))) and None,
+    "tgz": lambda path: path.write_bytes(_gzip(tar_of(CONTENT))) and None,
     "tar.bz2": lambda path: path.write_bytes(bz2.compress(tar_of(CONTENT))) and None,
     "tar.xz": lambda path: path.write_bytes(lzma.compress(tar_of(CONTENT))) and None,
     # As parallel packers leave it: several streams in a row, and padding.
@@ -110,7 +115,7 @@ def test_gzipped_members_are_unpacked(
     pack: Callable[[dict[str, bytes]], bytes], tmp_path: Path
 ) -> None:
     """EMNIST's gzip.zip; and a file that a browser unpacked but left with its name."""
-    content = {"gzip/x.gz": gzip.compress(b"pixels" * 9999), "y.GZ": b"plain", "z.gz": b""}
+    content = {"gzip/x.gz": _gzip(b"pixels" * 9999), "y.GZ": b"plain", "z.gz": b""}
     (tmp_path / "a").write_bytes(pack(content))
     folder_of(content, tmp_path / "b")
     unpacked = {"gzip/x.gz": b"pixels" * 9999, "y.GZ": b"plain", "z.gz": b""}
@@ -192,7 +197,7 @@ def _summed(data: bytearray) -> bytes:
 def _pax_bomb() -> bytes:
     """An extended header of 15 MiB, which tarfile would read at once."""
     data = bytearray(_member("a.png", tarfile.XHDTYPE, size=15 * MIB))
-    return gzip.compress(bytes(data[:512]) + b" " * 15 * MIB + _member("b.png"))
+    return _gzip(bytes(data[:512]) + b" " * 15 * MIB + _member("b.png"))
 
 
 def _negative() -> bytes:
@@ -259,9 +264,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         zip_of({f"{i}": bytes(MIB) for i in range(17)}),
         "unpacks to more than 16,777,216",
     ),
-    "tar: bomb": (gzip.compress(tar_of({"a": bytes(17 * MIB)})), "unpacks to more than"),
+    "tar: bomb": (_gzip(tar_of({"a": bytes(17 * MIB)})), "unpacks to more than"),
     "tar: bomb behind the end": (
-        gzip.compress(tar_of({"a": b""}) + bytes(17 * MIB)),
+        _gzip(tar_of({"a": b""}) + bytes(17 * MIB)),
         "unpacks to more",
     ),
 }
@@ -333,13 +338,13 @@ def test_members_that_share_their_data(tmp_path: Path) -> None:
 
 
 def test_gzip_in_zip_that_unpacks_too_far(tmp_path: Path) -> None:
-    bomb = gzip.compress(bytes(17 * MIB))
+    bomb = _gzip(bytes(17 * MIB))
     (tmp_path / "a.zip").write_bytes(zip_of({"a.gz": bomb}))
     files = open_files(tmp_path / "a.zip")
     with pytest.raises(DataError, match=r"'a\.gz' unpacks to more"):
         files.read("a.gz")
     # Each alone would do.
-    half = gzip.compress(bytes(9 * MIB))
+    half = _gzip(bytes(9 * MIB))
     (tmp_path / "b.zip").write_bytes(zip_of({"a.gz": half, "b.gz": half}))
     with pytest.raises(DataError, match=r"b\.zip unpacks to more"):
         list(open_files(tmp_path / "b.zip").walk(lambda name: True))
@@ -368,9 +373,9 @@ def test_too_many_members(build: str, tmp_path: Path, monkeypatch: pytest.Monkey
         (lambda tar: tar + tar, "something follows"),
         (lambda tar: b"", "it is empty"),
         (lambda tar: b"<html>404</html>", "starts with b'<html>40'"),
-        (lambda tar: gzip.compress(b"label,1\n"), "gzip without a tar"),
-        (lambda tar: gzip.compress(tar)[:-20], "ends too early"),
-        (lambda tar: gzip.compress(tar) + b"more", "something else follows"),
+        (lambda tar: _gzip(b"label,1\n"), "gzip without a tar"),
+        (lambda tar: _gzip(tar)[:-20], "ends too early"),
+        (lambda tar: _gzip(tar) + b"more", "something else follows"),
         (lambda tar: lzma.compress(tar)[:-20], "damaged"),
     ],
 )
@@ -435,9 +440,9 @@ def test_file_that_goes_away(tmp_path: Path) -> None:
         ("a.TAR.XZ", b"", True),
         ("a.dat", zip_of({}), True),
         ("a.dat", tar_of(CONTENT), True),
-        ("a.dat", gzip.compress(tar_of(CONTENT)), True),
-        ("a.csv.gz", gzip.compress(b"1,2\n" * 1000), False),
-        ("a.csv.gz", gzip.compress(b"1,2\n" * 1000)[:30], False),
+        ("a.dat", _gzip(tar_of(CONTENT)), True),
+        ("a.csv.gz", _gzip(b"1,2\n" * 1000), False),
+        ("a.csv.gz", _gzip(b"1,2\n" * 1000)[:30], False),
         ("a.csv", b"1,2\n" * 1000, False),
         ("a", b"", False),
     ],
@@ -452,8 +457,8 @@ def test_plain_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for data in (b"", b"1", b"label," * 100_000):
         # Packed in one piece or in several, padded as tapes are, or not at all.
-        parts = gzip.compress(data[:50]) + gzip.compress(data[50:])
-        for packed in (data, gzip.compress(data), parts, gzip.compress(data) + bytes(512)):
+        parts = _gzip(data[:50]) + _gzip(data[50:])
+        for packed in (data, _gzip(data), parts, _gzip(data) + bytes(512)):
             path.write_bytes(packed)
             with open_plain(path) as stream:
                 assert stream.read() == data
@@ -464,11 +469,11 @@ def test_plain_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (gzip.compress(b"label" * 1000)[:-1], "ends too early"),
-        (gzip.compress(b"label" * 1000)[:5], "ends too early"),
-        (gzip.compress(b"label" * 1000)[:-8] + bytes(8), "damaged"),  # a wrong sum
-        (gzip.compress(b"label") + b"garbage", "something else follows"),
-        (gzip.compress(bytes(17 * MIB)), "unpacks to more than"),
+        (_gzip(b"label" * 1000)[:-1], "ends too early"),
+        (_gzip(b"label" * 1000)[:5], "ends too early"),
+        (_gzip(b"label" * 1000)[:-8] + bytes(8), "damaged"),  # a wrong sum
+        (_gzip(b"label") + b"garbage", "something else follows"),
+        (_gzip(bytes(17 * MIB)), "unpacks to more than"),
     ],
 )
 def test_damaged_gzip(data: bytes, says: str, tmp_path: Path) -> None:

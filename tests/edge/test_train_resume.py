@@ -176,6 +176,15 @@ def test_another_recipe_is_refused(interrupted: Path) -> None:
     assert _files(interrupted) == before
 
 
+def test_a_run_from_before_a_recipe_had_a_field_goes_on(interrupted: Path) -> None:
+    stored = interrupted / "recipe.yaml"
+    lines = stored.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("neighbours:")]
+    assert len(kept) < len(lines)
+    stored.write_text("".join(kept), encoding="utf-8")
+    assert train(ALL, interrupted, resume=True)["epochs"] == ALL.epochs
+
+
 def test_a_finished_run_is_not_run_again(uninterrupted: Path) -> None:
     """The same command twice, as in a Makefile: it answers what is there."""
     out = _whole_run(PLAIN, uninterrupted)
