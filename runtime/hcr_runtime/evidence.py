@@ -17,6 +17,9 @@ LONGEST_FADE = 0.25
 # more independent view, up to so many in all. More tell more letters, and more wrong ones.
 VIEW_SECONDS = 0.4
 MOST_VIEWS = 1.5
+# What the model refused all the time is no event, however long it is shown: so much of the time in
+# which a glyph was read the model itself must have accepted its answer.
+ACCEPTED_SHARE = 0.3
 # A label is settled after so long (seconds), and so many readings, if no more than this share of
 # the time showed nothing, or no character.
 SETTLE_SECONDS = 0.2
@@ -35,6 +38,7 @@ class Evidence:
         threshold: The calibrated confidence from which on the model's answers are accepted, 0-1.
         logs: For each label its log probability, times seconds, faded.
         seconds: For which it was read, faded.
+        accepted: Seconds of these in which the model accepted its answer, faded.
         unread: Seconds in which there was nothing to read, or no character, faded.
         readings: How often it was read.
     """
@@ -42,6 +46,7 @@ class Evidence:
     threshold: float
     logs: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    accepted: float = 0.0
     unread: float = 0.0
     readings: int = 0
 
@@ -61,6 +66,7 @@ class Evidence:
             return
         self.seconds += span
         self.readings += 1
+        self.accepted += span * prediction.accepted
         for label, confidence in ((item.label, item.confidence) for item in prediction.top):
             log = math.log(max(confidence, LEAST))
             self.logs[label] = self.logs.get(label, 0.0) + span * log
@@ -68,6 +74,8 @@ class Evidence:
     @property
     def best(self) -> str:
         """The most likely label; empty while the evidence is not enough to accept one."""
+        if self.accepted < ACCEPTED_SHARE * self.seconds:
+            return ""
         best = self.likeliest
         return best if best and self.confidence(best) >= self.threshold else ""
 
@@ -98,6 +106,7 @@ class Evidence:
 
     def _fade(self, factor: float) -> None:
         self.seconds *= factor
+        self.accepted *= factor
         self.unread *= factor
         for label in self.logs:
             self.logs[label] *= factor

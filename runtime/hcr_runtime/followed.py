@@ -58,6 +58,7 @@ class Followed:
         self.label = ""
         self.successor: Followed | None = None
         self._read_at = seconds
+        self._agreed = box, seconds
         self._look: NDArray[np.float32] | None = None
 
     def due(self, seconds: float) -> bool:
@@ -79,12 +80,18 @@ class Followed:
         """Take note of what the model said of it."""
         elapsed = seconds - self._read_at
         self.prediction, self.crop, self._read_at = prediction, crop, seconds
+        if self.state == "stable" and prediction.accepted and prediction.label != self.label:
+            self._doubt(prediction, crop, seconds)
+            return
+        self._agreed = self.path.box, seconds
+        self.successor = None
         if self.state != "stable":
             self.evidence.add(prediction, elapsed)
-        elif not prediction.accepted or prediction.label == self.label:
-            self.successor = None
-        else:
-            self._doubt(prediction, crop, seconds)
+
+    @property
+    def place(self) -> tuple[Box, float]:
+        """Where and when it was last: before another character came in its place, if one did."""
+        return (self.path.box, self.path.last) if self.successor is None else self._agreed
 
     @property
     def succeeded(self) -> bool:

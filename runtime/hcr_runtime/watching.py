@@ -237,6 +237,7 @@ class Watcher:
 
     def _event(self, kind: Literal["looking", "stable", "gone"], glyph: Followed) -> Event:
         label = glyph.label or glyph.evidence.likeliest
+        box, last = glyph.place
         name = next((item.name for item in self.classifier.spec.labels if item.text == label), "")
         return Event(
             event=kind,
@@ -244,10 +245,10 @@ class Watcher:
             label=label,
             name=name,
             confidence=glyph.evidence.confidence(label),
-            box=glyph.path.box,
+            box=box,
             t=self._now,
             first=glyph.first,
-            last=glyph.path.last,
+            last=last,
         )
 
 

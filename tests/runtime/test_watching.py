@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcr_runtime import Classifier, Event, Frame, HcrError, watch
+from hcr_runtime import Classifier, Event, Frame, HcrError, ModelSpec, watch
 from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.tracking import Path, match
 from hcr_runtime.watching import Watcher
@@ -62,7 +62,7 @@ def test_a_letter_is_told_once(classifier: Classifier, tile: Tile) -> None:
     assert looking.first == pytest.approx(0.5, abs=1e-3)
     assert 0.15 <= stable.t - 0.5 <= 0.4
     assert stable.label == "ب"
-    assert 0.955 <= stable.confidence <= 1
+    assert classifier.spec.rejection.min_confidence <= stable.confidence <= 1
     # The box holds the letter; it was there until the paper was bare.
     assert 240 <= stable.box.left < stable.box.left + stable.box.width <= 400
     assert gone.last == pytest.approx(3.5, abs=0.05)
@@ -119,6 +119,42 @@ def test_a_letter_that_takes_anothers_place_is_told(
         (kind, name) for name, _ in (before, after) for kind in ("looking", "stable", "gone")
     ]
     assert events[4].t - 1.0 <= within
+
+
+def test_what_is_gone_keeps_its_own_place_and_time(classifier: Classifier, tile: Tile) -> None:
+    """Not those of the letter that took its place."""
+    small, large = paper((tile("alef"), 300, 180, 120)), paper((tile("heh"), 220, 140, 200))
+    events = list(watch(film((small, 1.0), (large, 1.0)), classifier))
+    stables = [event for event in events if event.event == "stable"]
+    gones = [event for event in events if event.event == "gone"]
+    assert [event.name for event in stables] == [event.name for event in gones] == ["alef", "heh"]
+    for stable, gone in zip(stables, gones, strict=True):
+        assert abs(gone.box.left - stable.box.left) <= 4
+        assert abs(gone.box.width - stable.box.width) <= 4
+    assert gones[0].last <= 1.0 <= stables[1].first
+
+
+class _Always:
+    """An engine that gives the same probabilities for every image."""
+
+    name = "always"
+
+    def __init__(self, spec: ModelSpec, **confidences: float) -> None:
+        self.spec = spec
+        scores = np.array([confidences.get(label.name, 1e-6) for label in spec.labels], np.float32)
+        self._logits = np.log(scores) * spec.temperature
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.tile(self._logits, (len(batch), 1))
+
+
+def test_what_is_ambiguous_in_every_view_is_no_event(classifier: Classifier, tile: Tile) -> None:
+    divided = Classifier(_Always(classifier.spec, dal=0.92, thal=0.08))
+    shown = paper((tile("dal"), 240, 160, 160))
+    assert divided.classify(shown[100:380, 180:460]).reason == "ambiguous"
+    assert list(watch(film((shown, 3.0)), divided)) == []
+    sure = Classifier(_Always(classifier.spec, dal=0.999))
+    assert told(list(watch(film((shown, 3.0)), sure)))[1] == ("stable", "dal")
 
 
 def test_a_letter_alike_is_not_believed_at_a_glance(classifier: Classifier, tile: Tile) -> None:
