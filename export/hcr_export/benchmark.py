@@ -90,7 +90,7 @@ class Benchmark:
     def to_dict(self) -> dict[str, Any]:
         """Return the benchmark as plain JSON types."""
         return {
-            "schema_version": 1,
+            "schema_version": 2,
             "model": self.model,
             "images": dict(self.images),
             "machine": self.machine.to_dict(),

@@ -17,6 +17,7 @@ from hcr_export.matrix import Answer, Cell, EngineMatrix, Native
 
 # What has to be the same, so that measurements may stand side by side.
 _SAME = ("images", "machine", "threads")
+_NUMBER = int | float
 
 
 def read_report(path: Path) -> Mapping[str, Any] | None:
@@ -34,7 +35,7 @@ def with_earlier_cells(
     """Add the cells of an earlier report on files that the bundle still holds.
 
     Args:
-        matrix: What was measured now; its cells win.
+        matrix: What was measured now; its cells win, but for those of engines that are not here.
         document: The earlier report.
         contents: The bundle.
 
@@ -44,13 +45,20 @@ def with_earlier_cells(
     if not _same(matrix.to_dict(), document):
         return None
     present = _checksums(contents)
-    cells = {(cell.engine, cell.kind): cell for cell in matrix.cells}
+    missing = {engine.name: engine.missing for engine in engines() if engine.missing}
+    cells = {
+        (cell.engine, cell.kind): cell
+        for cell in matrix.cells
+        if cell.answer or cell.words != missing.get(cell.engine)
+    }
     try:
         for entry in document["cells"]:
             if present.get(entry["file"]) == entry["sha256"]:
                 cells.setdefault((entry["engine"], entry["kind"]), _cell(entry))
     except (KeyError, TypeError, AttributeError):
         return None
+    for cell in matrix.cells:
+        cells.setdefault((cell.engine, cell.kind), cell)
     order = ["keras", *(engine.name for engine in engines())]
     kinds = ["keras", *(kind.name for kind in KINDS)]
     if not all(engine in order and kind in kinds for engine, kind in cells):
@@ -78,9 +86,8 @@ def with_earlier_subjects(
     speeds = {speed.name: speed for speed in benchmark.speeds}
     try:
         for entry in document["subjects"]:
-            if entry["sha256"] in present:
-                latency = {int(size): shares for size, shares in entry["latency_us"].items()}
-                speeds.setdefault(entry["name"], Speed(**{**entry, "latency_us": latency}))
+            if entry["sha256"] in present and entry["name"] not in benchmark.skipped:
+                speeds.setdefault(entry["name"], _speed(entry))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     order = [*(kind.name for kind in KINDS), *RIVALS]
@@ -101,14 +108,63 @@ def _checksums(contents: Contents) -> dict[str, str]:
     return {item.path.name: item.sha256 for item in contents.artifacts} | source
 
 
+def _speed(entry: Mapping[str, Any]) -> Speed:
+    latency = {int(size): _numbers(shares) for size, shares in entry["latency_us"].items()}
+    for shares in latency.values():
+        _check(shares, p50=_NUMBER, p95=_NUMBER, p99=_NUMBER)
+    _check(
+        entry,
+        name=str,
+        engine=str,
+        bytes=int | None,
+        accuracy=_NUMBER,
+        throughput=_NUMBER,
+        load_ms=_NUMBER | None,
+        memory_bytes=int | None,
+        times_as_fast=dict,
+    )
+    ratios = _numbers(entry["times_as_fast"])
+    return Speed(**{**entry, "latency_us": latency, "times_as_fast": ratios})
+
+
 def _cell(entry: Mapping[str, Any]) -> Cell:
+    _check(entry, engine=str, emulated=bool, kind=str, file=str, sha256=str, words=str, runs=bool)
     name = {key: entry[key] for key in ("engine", "emulated", "kind", "file", "sha256", "words")}
     if not entry["runs"]:
         return Cell(**name, answer=None)
     measured = {field.name: entry[field.name] for field in fields(Answer)}
-    measured["failures"] = tuple(measured["failures"])
+    _check(
+        measured,
+        version=str,
+        correct=int,
+        accuracy=_NUMBER,
+        drop=_NUMBER,
+        agreement=_NUMBER,
+        max_difference=_NUMBER | None,
+        latency_us=dict | None,
+        load_ms=_NUMBER,
+        memory_bytes=int | None,
+        native=dict | None,
+        failures=list,
+    )
+    measured["failures"] = tuple(str(failure) for failure in measured["failures"])
     if measured["max_difference"] is None:
         measured["max_difference"] = float("nan")
+    if measured["latency_us"] is not None:
+        _check(_numbers(measured["latency_us"]), p50=_NUMBER, p95=_NUMBER)
     if measured["native"] is not None:
+        _check(measured["native"], version=str, changed=int, max_difference=_NUMBER, differing=int)
         measured["native"] = Native(**measured["native"])
     return Cell(**name, answer=Answer(**measured))
+
+
+def _check(entry: Mapping[str, Any], **kinds: Any) -> None:
+    """Raise `TypeError` where a value is of another kind, `KeyError` where it is missing."""
+    for name, kind in kinds.items():
+        if not isinstance(entry[name], kind):
+            raise TypeError(f"{name} is {entry[name]!r}")
+
+
+def _numbers(entry: Mapping[str, Any]) -> Mapping[str, float]:
+    _check(entry, **dict.fromkeys(entry, _NUMBER))
+    return entry

@@ -47,6 +47,7 @@ def describe_images(
         "description": description,
         "total": count,
         "by_label": dict(Counter(text for text in classes if text is not None)),
+        "writers": len({hand for hand in hands if hand >= 0}),
         "by_writer": {str(hand): n for hand, n in sorted(Counter(hands).items()) if hand >= 0},
         "images": [
             {

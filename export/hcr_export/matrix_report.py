@@ -102,13 +102,16 @@ def _grid(matrix: EngineMatrix) -> list[str]:
         "|---|" + "---|" * len(kinds),
     ]
     for engine in engines:
-        lines.append(f"| {engine} | " + " | ".join(_mark(cells[engine, k]) for k in kinds) + " |")
+        marks = [_mark(cells.get((engine, kind))) for kind in kinds]
+        lines.append(f"| {engine} | {' | '.join(marks)} |")
     return lines
 
 
-def _mark(cell: Cell) -> str:
+def _mark(cell: Cell | None) -> str:
+    if cell is None or cell.words.startswith("reads no"):
+        return ""
     if cell.answer is None:
-        return "" if cell.words.startswith("reads no") else "no"
+        return "no"
     return f"{cell.answer.agreement:.2%}" + (" FAILED" if cell.answer.failures else "")
 
 

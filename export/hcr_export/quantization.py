@@ -143,7 +143,14 @@ def _settings(given: str) -> dict[str, Any]:
                 f"--quantization: {part!r} is no setting",
                 allowed=f"name=value, with commas between them; names: {known}",
             )
-        settings[name] = text.split("+") if name in ("exclude", "artifacts") else _value(text)
+        if name in settings:
+            raise QuantizationError(f"--quantization: {name} is given twice", allowed="once")
+        several = [item.strip() for item in text.split("+")]
+        if "" in several:
+            raise QuantizationError(
+                f"--quantization: {part!r} names nothing on one side of a +", allowed="name+name"
+            )
+        settings[name] = several if name in ("exclude", "artifacts") else _value(text)
     return settings
 
 

@@ -152,7 +152,7 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     shapes = [tuple(part.shape) if part.shape.rank else () for part in (image, scores)]
     if shapes[0] and shapes[0][0] is not None:
         raise ModelError(
-            f"the SavedModel {folder.name} takes exactly {shapes[0][0]} images at a time",
+            f"the SavedModel {folder.name} takes batches of exactly {shapes[0][0]}",
             allowed="one of any number of images",
             hint="save it again with model.export('folder')",
         )

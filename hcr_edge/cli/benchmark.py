@@ -65,7 +65,7 @@ def benchmark(
         )
     whole = _write(contents, measured)
     if as_json:
-        answer(whole.to_dict())
+        answer(measured.to_dict())
     else:
         show(_table(measured))
         say("µs: one image in a call; images/s: at the best batch size; ×: times as fast as")
@@ -91,7 +91,9 @@ def _write(contents: Contents, measured: Benchmark) -> Benchmark:
     whole = measured
     if earlier := read_report(contents.folder / "benchmark.json"):
         if (joined := with_earlier_subjects(measured, earlier, contents)) is None:
-            warn("benchmark.json was of other images, machine or threads: it is replaced")
+            warn(
+                "benchmark.json is of other images, machine or threads, or damaged: it is replaced"
+            )
         else:
             whole = joined
     reports = {

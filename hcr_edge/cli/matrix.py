@@ -99,7 +99,7 @@ def matrix(
         )
     whole = _write(contents, measured)
     if as_json:
-        answer(whole.to_dict())
+        answer(measured.to_dict())
     else:
         _show(bundle, measured)
         if kept := len(whole.cells) - len(measured.cells):
@@ -116,7 +116,7 @@ def _write(contents: Contents, measured: EngineMatrix) -> EngineMatrix:
     whole = measured
     if earlier := read_report(contents.folder / "matrix.json"):
         if (joined := with_earlier_cells(measured, earlier, contents)) is None:
-            warn("matrix.json was of other images, machine or threads: it is replaced")
+            warn("matrix.json is of other images, machine or threads, or damaged: it is replaced")
         else:
             whole = joined
     reports = {

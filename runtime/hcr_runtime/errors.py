@@ -41,7 +41,7 @@ class ModelError(HcrError):
     >>> from hcr_runtime import Classifier
     >>> Classifier.load("arabic-leters")
     Traceback (most recent call last):
-    hcr_runtime.errors.ModelError: there is no model 'arabic-leters'; allowed: ...
+    hcr_runtime.errors.ModelError: there is no model 'arabic-leters'; ...did you mean arabic-l...
     """
 
 

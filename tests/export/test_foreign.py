@@ -345,7 +345,7 @@ def _printing_graph(path: Path) -> Path:
     [
         (_two_inputs, "m.keras", "2 inputs (left, right)"),
         (_two_inputs, "m", "2 inputs (left, right)"),
-        (_one_at_a_time, "m", "the SavedModel m takes exactly 1 images at a time"),
+        (_one_at_a_time, "m", "the SavedModel m takes batches of exactly 1"),
         (_regression, "m.keras", "regression head (1 unbounded number)"),
         (_boxes, "m.h5", "regression head (4 unbounded numbers, trained with mse)"),
         (_channels_first, "m.keras", "channels last"),

@@ -21,7 +21,7 @@ def test_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_settings_on_the_command_line() -> None:
     given = (
         "granularity=tensor, activations=int8,reduce_range=false,calibration=percentile,"
-        "percentile=99.9,exclude=conv_1+gemm_1,artifacts=int8.onnx"
+        "percentile=99.9,exclude=conv_1 + gemm_1,artifacts=int8.onnx"
     )
     assert read_recipe(given) == UNUSUAL
     assert read_recipe("calibration=entropy") == QuantizationRecipe(calibration="entropy")
@@ -34,6 +34,8 @@ def test_settings_on_the_command_line() -> None:
         ("granularity=tensor,", "'' is no setting"),
         ("=tensor", "'=tensor' is no setting"),
         ("calibration=", "'calibration=' is no setting"),
+        ("granularity=tensor,granularity=channel", "granularity is given twice"),
+        ("exclude=conv_1+", "'exclude=conv_1+' names nothing on one side of a +"),
         ("granularity=[", "granularity is '['; allowed: channel, tensor"),
         ("granularty=tensor", "did you mean granularity"),
     ],
