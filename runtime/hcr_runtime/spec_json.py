@@ -85,7 +85,7 @@ _PLAIN_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a text"),
     "int": ((int,), "a whole number"),
     "float": ((int, float), "a number"),
-    "Levels": ((int, float), "a number, or three"),
+    "Levels": ((int, float), "a number, or a tuple of three"),
     "Direction": ((str,), "a text"),
     "OutputKind": ((str,), "a text"),
     "Fit": ((str,), "a text"),

@@ -235,7 +235,7 @@ def test_shipped_model_names_the_28_arabic_letters(classifier: Classifier) -> No
 @pytest.mark.parametrize(
     ("cls", "field", "value", "allowed"),
     [
-        (PreprocessSpec, "mean", [0.5, 0.5, 0.5], "a number, or three"),
+        (PreprocessSpec, "mean", [0.5, 0.5, 0.5], "a number, or a tuple of three"),
         (PreprocessSpec, "fit", 3, "a text"),
         (InputSpec, "height", "32", "a whole number"),
         (RejectionSpec, "min_confidence", None, "a number"),
