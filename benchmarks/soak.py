@@ -139,8 +139,10 @@ def recordings() -> Iterator[Use]:
                 recorder = Recorder(Path(folder) / f"{frame.index}.tar")
             recorder.add(frame)
 
-        yield record
-        recorder.close()
+        try:
+            yield record
+        finally:
+            recorder.close()
 
 
 @contextmanager
@@ -160,10 +162,12 @@ def looked_at() -> Iterator[Use]:
     def show(frame: Frame, watcher: Watcher) -> None:
         page.board.show(annotate(frame, watcher, "soak"))
 
-    yield show
-    page.close()
-    for reader in readers:
-        reader.join()
+    try:
+        yield show
+    finally:
+        page.close()
+        for reader in readers:
+            reader.join()
 
 
 def soak(part: Part, count: int) -> Soaked:

@@ -6,6 +6,10 @@ then they wait in a queue, of which one worker takes all, up to a batch, through
 together. A worker that dies takes nobody with it: who waits is told 503, ``/healthz`` says so, and
 it starts again.
 
+An upload may have 4 MiB and 4 million pixels, of which each takes a byte while it waits: with all
+places taken these are half a gigabyte. Photographs of 12 million pixels are refused; one letter
+needs no more than a few hundred across.
+
 ``pip install 'hcr-edge-runtime[headless]' fastapi uvicorn prometheus-client``, then
 ``uvicorn --app-dir samples http_service:app``, and
 ``curl --data-binary @samples/photos/beh-blue-pen.jpg localhost:8000/classify``.
@@ -23,19 +27,26 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI, HTTPException, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import generate_latest as metrics_text
+from starlette.requests import ClientDisconnect
 
 from hcr_runtime import Classifier, HcrError, Limits, Prediction, to_gray
 from hcr_runtime.image import GrayImage
 
 MAX_UPLOAD = 4 << 20
+# Bounds what waits decoded: `MAX_INSIDE` times so many bytes.
+MAX_PIXELS = 4_000_000
 MAX_INSIDE = 128
 MAX_BATCH = 32
 # Decoding takes a core for each, and tens of megabytes.
 MAX_DECODING = 2
 # A body that comes slower than this in all is given up (seconds).
 UPLOAD_SECONDS = 20.0
+# How a client that hung up is counted; HTTP has no code for it, this one is nginx's.
+GONE = 499
 # The worker is started again after this (seconds).
 PAUSE = 0.5
+
+LIMITS = Limits(max_pixels=MAX_PIXELS, max_bytes=MAX_UPLOAD)
 
 _log = logging.getLogger(__name__)
 Waiting: TypeAlias = "tuple[GrayImage, asyncio.Future[Prediction]]"
@@ -102,6 +113,7 @@ class Service:
         # Decoding happens here, so that a bad image fails alone and not with its batch.
         async with self.decoding:
             image = await asyncio.to_thread(to_gray, data, "bgr", self.classifier.limits)
+        del data  # the pixels wait, and not the file
         if self.problem:
             raise UnavailableError(self.problem)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
@@ -184,6 +196,8 @@ def make_app(service: Service) -> FastAPI:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from error
         except TimeoutError as error:
             raise HTTPException(408, f"no body in {UPLOAD_SECONDS:g} s") from error
+        except ClientDisconnect as error:  # nobody is told; it is counted
+            raise HTTPException(GONE, "the client has gone") from error
 
     @app.get("/healthz")
     async def healthz(response: Response) -> dict[str, Any]:
@@ -203,6 +217,7 @@ async def upload(request: Request) -> bytes:
     Raises:
         HTTPException: It is larger.
         TimeoutError: It does not come.
+        ClientDisconnect: Its client hangs up.
     """
     data = bytearray()
     async with asyncio.timeout(UPLOAD_SECONDS):
@@ -213,4 +228,4 @@ async def upload(request: Request) -> bytes:
     return bytes(data)
 
 
-app = make_app(Service(Classifier.load("arabic-letters", limits=Limits(20_000_000, MAX_UPLOAD))))
+app = make_app(Service(Classifier.load("arabic-letters", limits=LIMITS)))

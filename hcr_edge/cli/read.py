@@ -51,7 +51,8 @@ def read(
     for _, line in groupby(glyphs, key=lambda glyph: glyph.line):
         say(" ".join(_text(glyph.prediction, glyph.touching) for glyph in line))
     accepted = sum(glyph.prediction.accepted for glyph in glyphs)
-    err.print(f"{len(glyphs)} characters, {accepted} accepted; ? not accepted, × touching")
+    counted = "1 character" if len(glyphs) == 1 else f"{len(glyphs)} characters"
+    err.print(f"{counted}, {accepted} accepted; ? not accepted, × touching")
 
 
 def _text(prediction: Prediction, touching: bool) -> str:

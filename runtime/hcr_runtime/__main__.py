@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,6 +18,7 @@ import numpy as np
 
 from hcr_runtime import __version__
 from hcr_runtime._opencv import cv2
+from hcr_runtime.arguments import check_whole, received
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import HcrError
 from hcr_runtime.models import find_model, shipped_models
@@ -31,9 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     chosen = _parser().parse_args(arguments)
     try:
-        return int(chosen.command(chosen))
+        code = int(chosen.command(chosen))
+        sys.stdout.flush()  # while an error can still be told
+        return code
     except HcrError as error:
         _fail(error)
+        return 2
+    except BrokenPipeError:  # who reads the answers has seen enough
+        _discard_output()
+        return 0
+    except OSError as error:
+        _discard_output()
+        _fail(f"{error.filename or 'the output'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         _fail("interrupted")
@@ -92,10 +103,12 @@ _MODEL_HELP = "a shipped name, an .onnx or .tflite file, or a bundle"
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    try:
+        return check_whole("number", int(text))
+    except (ValueError, HcrError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{received(text)} was given; allowed: a whole number of 1 or more"
+        ) from error
 
 
 def _classify(chosen: argparse.Namespace) -> int:
@@ -130,6 +143,8 @@ def _read(chosen: argparse.Namespace) -> int:
         answer = {"page": chosen.page, "glyphs": [glyph.to_dict() for glyph in glyphs]}
         _say(json.dumps(answer, ensure_ascii=False, indent=2))
         return 0
+    if not glyphs:
+        sys.stderr.write("no characters\n")
     for _, line in groupby(glyphs, key=lambda glyph: glyph.line):
         _say(" ".join(g.prediction.label if g.prediction.accepted else "?" for g in line))
     return 0
@@ -180,6 +195,11 @@ def _versions(onnxruntime: str) -> dict[str, str]:
         "opencv": cv2.__version__,
         "onnxruntime": onnxruntime,
     }
+
+
+def _discard_output() -> None:
+    """Let the interpreter flush what cannot be written to nowhere, as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

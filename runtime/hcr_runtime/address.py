@@ -40,12 +40,13 @@ def source_text(source: str | os.PathLike[str]) -> str:
 
     >>> source_text(0)
     Traceback (most recent call last):
-    hcr_runtime.errors.CameraError: a source cannot be a int...
+    hcr_runtime.errors.CameraError: a source cannot be of type int...
     """
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source)
-    hint = f"the text '{source}' is a camera" if isinstance(source, int) else ""
-    raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED, hint=hint)
+    hint = "a camera's number is given as text: '0'" if isinstance(source, int) else ""
+    kind = type(source).__name__
+    raise CameraError(f"a source cannot be of type {kind}", allowed=ALLOWED, hint=hint)
 
 
 def is_live(source: str) -> bool:

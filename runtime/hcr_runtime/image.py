@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
-from hcr_runtime.arguments import check_choice, check_type
+from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.errors import ImageError
 from hcr_runtime.image_header import FORMATS, ORIENTATION, read_header
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
@@ -119,7 +119,7 @@ def read_pixels(
     pillow = sys.modules.get("PIL.Image")  # a Pillow image exists only where it was imported
     if pillow is not None and isinstance(image, pillow.Image):
         return _from_pillow(image, limits)
-    raise ImageError(f"an image cannot be a {type(image).__name__}", allowed=_FORMS)
+    raise ImageError(f"an image cannot be of type {type(image).__name__}", allowed=_FORMS)
 
 
 def _read_all(file: BinaryIO, limits: Limits) -> bytes:
@@ -160,7 +160,7 @@ def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
     header = read_header(data)
     if header is None:
         raise ImageError(f"{name} is no image, or cut short", allowed=FORMATS)
-    _check_size(header.width, header.height, name, limits)
+    check_size(header.width, header.height, name, limits)
     if header.passes > limits.max_passes:
         raise ImageError(
             f"{name} takes {header.passes} passes to decode",
@@ -177,11 +177,17 @@ def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
     return upright(_from_array(array, name, "bgr"), header.orientation)
 
 
-def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
+def check_size(width: int, height: int, name: str, limits: Limits) -> None:
+    """Raise `ImageError` unless an image of this size is within the limits.
+
+    >>> check_size(2000, 1000, "the crop", Limits(max_pixels=1_000_000))
+    Traceback (most recent call last):
+    hcr_runtime.errors.ImageError: the crop has 1000 x 2000 pixels; allowed: ...
+    """
     if not 0 < width * height <= limits.max_pixels:
         raise ImageError(
             f"{name} has {height} x {width} pixels",
-            allowed=f"1 to {limits.max_pixels} pixels",
+            allowed=f"1 to {received(limits.max_pixels)} pixels",
             hint="raise Limits.max_pixels" if width and height else "",
         )
 
@@ -249,7 +255,7 @@ def _to_bytes(array: NDArray[Any], name: str) -> Pixels:
 
 
 def _from_pillow(image: Any, limits: Limits) -> Pixels:
-    _check_size(image.width, image.height, "the image", limits)
+    check_size(image.width, image.height, "the image", limits)
     try:
         image.load()  # Pillow turns some formats itself, now, and then says so
         found = image.getexif().get(ORIENTATION, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.address import source_text, title
-from hcr_runtime.arguments import received
+from hcr_runtime.arguments import is_number, received
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
 
@@ -89,7 +88,7 @@ class LiveSource:
         open_capture: Callable[[], Capture] | None = None,
     ) -> None:
         source = source_text(source)
-        if not (isinstance(stall_seconds, int | float) and 0 < stall_seconds < math.inf):
+        if not (is_number(stall_seconds) and stall_seconds > 0):
             raise CameraError(
                 f"stall_seconds is {received(stall_seconds)}", allowed="more than 0 seconds"
             )
@@ -127,9 +126,15 @@ class LiveSource:
     def next(self, timeout: float) -> Frame | None:
         """Wait for a frame that was not given before; None when none came in time.
 
+        Args:
+            timeout: How long to wait, in seconds; 0 does not wait.
+
         Raises:
-            CameraError: The source could not be opened, or gave nothing at first.
+            CameraError: The source could not be opened, or gave nothing at first; or `timeout`
+                is no number of seconds.
         """
+        if not (is_number(timeout) and 0 <= timeout <= threading.TIMEOUT_MAX):
+            raise CameraError(f"timeout is {received(timeout)}", allowed="0 or more seconds")
         with self._news:
             self._news.wait_for(lambda: self._latest or self._problem, timeout)
             frame, self._latest = self._latest, None

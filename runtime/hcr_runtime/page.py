@@ -67,7 +67,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
         The characters, line by line in reading order; none where nothing is written.
 
     Raises:
-        ImageError: `page` is no image.
+        ImageError: `page` is no image, or beyond the classifier's limits.
         HcrError: `classifier` is none, or `top` no whole number of 1 or more.
         EngineError: The engine cannot run the model.
 
@@ -81,7 +81,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     """
     check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
     top = check_whole("top", top)
-    glyphs = find_glyphs(page, direction=_direction(classifier.spec))
+    glyphs = find_glyphs(page, direction=_direction(classifier.spec), limits=classifier.limits)
     if not glyphs:
         return ()
     predictions = classifier.classify_batch([glyph.crop for glyph in glyphs], top)

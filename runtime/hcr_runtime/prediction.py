@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_runtime.arguments import check_images, check_type, received
+from hcr_runtime.arguments import check_images, check_type, collect, received
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import ImageLike
 from hcr_runtime.preprocess import Extent, prepare
@@ -245,7 +245,7 @@ def _labels(name: str, listed: object, spec: ModelSpec) -> tuple[str, ...]:
         raise HcrError(
             f"{name} is {received(listed)}", allowed="a list of labels", hint="list('ابت') is one"
         )
-    labels = tuple(listed)
+    labels = tuple(collect(name, listed))
     for label in labels:
         if not (isinstance(label, str) and label in spec.texts):
             raise HcrError(

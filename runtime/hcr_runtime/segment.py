@@ -17,7 +17,8 @@ from hcr_runtime.components import (
     group_on_paper,
 )
 from hcr_runtime.errors import HcrError
-from hcr_runtime.image import GrayImage, ImageLike, to_gray
+from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
+from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.spec import Direction
@@ -88,21 +89,24 @@ class Glyph:
     touching: bool
 
 
-def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph, ...]:
+def find_glyphs(
+    page: ImageLike, *, direction: Direction = "ltr", limits: Limits = DEFAULT_LIMITS
+) -> tuple[Glyph, ...]:
     """Find the characters on a page or in a frame.
 
     Args:
         page: A path, the bytes of an image file, or a uint8 array (see `Classifier.classify`).
             Dark writing on bright paper, or the reverse; blank, ruled, squared, or a form.
         direction: Writing direction; it decides the order alone.
+        limits: What is refused as too large.
 
     Returns:
         The glyphs, line by line in reading order; none where nothing is written. What is cut by
         the page's edge is left out.
 
     Raises:
-        ImageError: `page` is no image.
-        HcrError: `direction` is another.
+        ImageError: `page` is no image, or beyond the limits.
+        HcrError: `direction` is another, or `limits` are none.
 
     >>> paper = np.full((240, 320), 255, np.uint8)
     >>> paper[100:160, 150:156] = paper[100:160, 220:226] = 0
@@ -112,7 +116,7 @@ def find_glyphs(page: ImageLike, *, direction: Direction = "ltr") -> tuple[Glyph
     1 Box(left=150, top=100, width=6, height=60)
     """
     check_choice("direction", direction, ("ltr", "rtl"))
-    gray, block = _shrink(to_gray(page))
+    gray, block = _shrink(to_gray(page, limits=limits))
     if min(gray.shape) < LEAST_SIDE:
         return ()
     ink, turn = _separate(gray)
@@ -209,7 +213,7 @@ def _crop(group: Group, ink: _Ink) -> GrayImage:
     return crop
 
 
-def largest_glyph(frame: ImageLike) -> Box | None:
+def largest_glyph(frame: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Box | None:
     """Find the glyph with the most ink that does not touch the frame's edge.
 
     Dots and hamza are joined to their letter; the box has a rim of a pixel. Dark writing on
@@ -217,19 +221,21 @@ def largest_glyph(frame: ImageLike) -> Box | None:
 
     Args:
         frame: A path, the bytes of an image file, or a uint8 array (see `Classifier.classify`).
+        limits: What is refused as too large.
 
     Returns:
         Its box, or None when there is none.
 
     Raises:
-        ImageError: `frame` is no image.
+        ImageError: `frame` is no image, or beyond the limits.
+        HcrError: `limits` are none.
 
     >>> paper = np.full((240, 320), 255, np.uint8)
     >>> paper[100:160, 150:156] = 0
     >>> largest_glyph(paper)
     Box(left=149, top=99, width=8, height=62)
     """
-    gray = to_gray(frame)
+    gray = to_gray(frame, limits=limits)
     scale = min(1.0, SEARCH_SIDE / max(gray.shape))
     if scale < 1.0:
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
@@ -286,30 +292,31 @@ def ink_mask(gray: GrayImage) -> GrayImage:
     return np.asarray(mask, np.uint8)
 
 
-def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
+def crop_glyph(frame: ImageLike, box: Box, *, limits: Limits = DEFAULT_LIMITS) -> GrayImage:
     """Cut a glyph out of its frame and lay it into a writing box of the usual proportion.
 
     Args:
         frame: A path, the bytes of an image file, or an array (see `to_gray`).
         box: Where the glyph is, in pixels of the frame, as `largest_glyph` gives it; what of it
             lies outside of the frame is left out.
+        limits: What is refused as too large; also the writing box's pixels.
 
     Returns:
         Grey, uint8, square, for `Classifier.classify`; what surrounded the glyph is replaced by
         the paper's brightness.
 
     Raises:
-        ImageError: `frame` is no image.
-        HcrError: `box` is none, or lies outside of the frame.
+        ImageError: `frame` is no image, or the frame or the writing box is beyond the limits.
+        HcrError: `box` is none, or lies outside of the frame; or `limits` are none.
 
     >>> paper = np.full((240, 320), 200, np.uint8)
     >>> paper[100:160, 150:156] = 0
     >>> crop_glyph(paper, Box(150, 100, 6, 60)).shape
     (109, 109)
     """
-    gray = to_gray(frame)
+    gray = to_gray(frame, limits=limits)
     check_type("box", box, Box, hint="largest_glyph finds one")
-    _check_inside(box, gray)
+    box = _inside(box, gray)
     rim = max(2, max(box.width, box.height) // 16)
     top, left = max(box.top - rim, 0), max(box.left - rim, 0)
     bottom, right = box.top + box.height + rim, box.left + box.width + rim
@@ -317,6 +324,7 @@ def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
     edge = np.concatenate([crop[0], crop[-1], crop[:, 0], crop[:, -1]])
     height, width = crop.shape
     side = max(round(max(box.width, box.height) / BOX_SHARE), height, width)
+    check_size(side, side, "the writing box", limits)
     above, before = (side - height) // 2, (side - width) // 2
     return np.asarray(
         cv2.copyMakeBorder(
@@ -332,16 +340,14 @@ def crop_glyph(frame: ImageLike, box: Box) -> GrayImage:
     )
 
 
-def _check_inside(box: Box, gray: GrayImage) -> None:
-    """Raise `HcrError` unless a box has pixels of the frame in it."""
+def _inside(box: Box, gray: GrayImage) -> Box:
+    """The part of a box that lies inside of the frame; raises `HcrError` where there is none."""
     height, width = gray.shape
     edges = (box.left, box.top, box.width, box.height)
-    whole = all(isinstance(edge, int | np.integer) for edge in edges)
-    if not (
-        whole
-        and box.width > 0
-        and box.height > 0
-        and -box.width < box.left < width
-        and -box.height < box.top < height
-    ):
-        raise HcrError(f"box is {received(box)}", allowed=f"within {width} x {height} pixels")
+    if all(isinstance(edge, int | np.integer) for edge in edges):
+        left, top, across, down = map(int, edges)  # NumPy's own would overflow
+        right, bottom = min(left + across, width), min(top + down, height)
+        left, top = max(left, 0), max(top, 0)
+        if across > 0 and down > 0 and left < right and top < bottom:
+            return Box(left, top, right - left, bottom - top)
+    raise HcrError(f"box is {received(box)}", allowed=f"within {width} x {height} pixels")

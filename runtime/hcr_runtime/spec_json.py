@@ -55,7 +55,8 @@ class Typed:
             value, kind = getattr(self, item.name), str(item.type)
             if not _has_type(value, kind):
                 raise SpecError(
-                    f"{type(self).__name__}.{item.name} is {received(value)}", allowed=f"a {kind}"
+                    f"{type(self).__name__}.{item.name} is {received(value)}",
+                    allowed=_PLAIN_TYPES[kind][1],
                 )
 
 
@@ -65,7 +66,7 @@ def _has_type(value: object, kind: str) -> bool:
     if kind not in _PLAIN_TYPES:
         return True
     values = value.values() if isinstance(value, Mapping) else ()
-    return _is_plain(value, _PLAIN_TYPES[kind]) and all(
+    return _is_plain(value, _PLAIN_TYPES[kind][0]) and all(
         _is_plain(item, _ITEM_TYPES.get(kind, ())) for item in values
     )
 
@@ -79,16 +80,17 @@ _ITEM_TYPES: dict[str, tuple[type, ...]] = {
     "Mapping[str, str]": (str,),
     "Mapping[str, float]": (int, float),
 }
-_PLAIN_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "Levels": (int, float),
-    "Direction": (str,),
-    "OutputKind": (str,),
-    "Fit": (str,),
-    "Polarity": (str,),
-    "Interpolation": (str,),
-    "Mapping[str, str]": (Mapping,),
-    "Mapping[str, float]": (Mapping,),
+# By annotation: what is taken, and how a message calls it.
+_PLAIN_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "Levels": ((int, float), "a number, or a tuple of three"),
+    "Direction": ((str,), "a text"),
+    "OutputKind": ((str,), "a text"),
+    "Fit": ((str,), "a text"),
+    "Polarity": ((str,), "a text"),
+    "Interpolation": ((str,), "a text"),
+    "Mapping[str, str]": ((Mapping,), "texts by their names"),
+    "Mapping[str, float]": ((Mapping,), "numbers by their names"),
 }

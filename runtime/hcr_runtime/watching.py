@@ -18,7 +18,7 @@ import numpy as np
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.address import ALLOWED
-from hcr_runtime.arguments import check_choice, check_type, received
+from hcr_runtime.arguments import check_choice, check_type, is_number, received
 from hcr_runtime.camera import frames
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.errors import CameraError, HcrError
@@ -128,7 +128,7 @@ class Watcher:
             HcrError: `frame` is none, or its time no number of seconds.
         """
         check_type("frame", frame, Frame)
-        if not (isinstance(frame.seconds, float | int) and math.isfinite(frame.seconds)):
+        if not is_number(frame.seconds):
             raise HcrError(f"Frame.seconds is {received(frame.seconds)}", allowed="seconds")
         if frame.seconds <= self._now:
             return []

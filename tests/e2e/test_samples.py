@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -120,6 +124,30 @@ def test_service_refuses_what_is_no_image_or_too_large(
 
     assert client.post("/classify", content=endless()).status_code == 413
     assert 'hcr_answers_total{status="413"} 1.0' in client.get("/metrics").text
+
+
+def test_service_bounds_the_pixels_that_wait(service: ModuleType) -> None:
+    with TestClient(service.app) as client:
+        for width, status in ((2000, 200), (2001, 422)):
+            page = cv2.imencode(".png", np.full((2000, width), 255, np.uint8))[1].tobytes()
+            assert client.post("/classify", content=page).status_code == status
+
+
+def test_client_that_hangs_up_is_counted_and_is_no_error(service: ModuleType) -> None:
+    made = service.Service(Classifier.load("arabic-letters"))
+    part = {"type": "http.request", "body": b"part", "more_body": True}
+    messages = iter([part])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_: object) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/classify", "query_string": b""}
+    asyncio.run(service.make_app(made)(scope | {"headers": []}, receive, send))
+    assert made.registry.get_sample_value("hcr_answers_total", {"status": "499"}) == 1
+    assert made.inside == 0
 
 
 def test_waiting_requests_share_a_batch_and_a_full_service_refuses(

@@ -244,7 +244,9 @@ def test_read_and_classify_draw_what_they_read(samples_dir: Path, tmp_path: Path
         assert cli(command, photo, "--annotate", place, "--overwrite").code == 0
     glyphs = json.loads(cli("read", photo, "--json").out)["glyphs"]
     assert [(glyph["label"], glyph["line"], glyph["order"]) for glyph in glyphs] == [("ج", 0, 0)]
-    assert "ج" in cli("read", photo).out
+    told = cli("read", photo)
+    assert "ج" in told.out
+    assert "1 character, 1 accepted" in told.err
 
 
 @pytest.mark.parametrize(

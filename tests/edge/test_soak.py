@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -42,3 +43,22 @@ def test_frames_leave_nothing_behind(
     assert least <= found.events <= most
     assert found.grown <= soak.LIMIT_MB
     assert found.threads == 0
+
+
+def test_an_error_leaves_nothing_behind_either(
+    soak: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    class Recorder(soak.Recorder):  # type: ignore[misc, name-defined]
+        def close(self) -> None:
+            closed.append(self)
+            super().close()
+
+    monkeypatch.setattr(soak, "Recorder", Recorder)
+    before = threading.active_count()
+    for use in (soak.recordings, soak.looked_at):
+        with pytest.raises(ZeroDivisionError), use():
+            raise ZeroDivisionError
+    assert len(closed) == 1
+    assert threading.active_count() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +52,8 @@ LABELS = (Label("a", "a"), Label("b", "b"))
 SPEC = ModelSpec("demo", LABELS)
 MODEL = Classifier.load("arabic-letters")
 HUGE = 10**9999
+# What hcr_runtime gives, and explain, whose module has its name.
+PUBLIC = {name: getattr(hcr_runtime, name) for name in hcr_runtime.__all__} | {"explain": explain}
 
 
 class Rude:
@@ -62,6 +66,10 @@ class Rude:
 
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("no")
+
+
+def _crop(image: Any, limits: Any) -> object:
+    return crop_glyph(image, Box(0, 0, 64, 64), limits=limits)
 
 
 NO_IMAGES: dict[str, object] = {
@@ -177,9 +185,14 @@ def test_words_that_are_none_of_those_known(
     assert raised.value.allowed
 
 
+def _raises() -> Iterator[Any]:
+    yield "ب"
+    raise ZeroDivisionError
+
+
 def _shapes() -> Iterator[object]:
     yield from (None, 3, "page.png", b"x", Path("a"), {"a": 1}, {PAPER.tobytes()}, Rude())
-    yield from (PAPER, np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros(4))
+    yield from (PAPER, np.zeros(4), *(np.zeros((9, 9, n), np.uint8) for n in (1, 3, 4)))
     yield SimpleNamespace(read=len)
 
 
@@ -191,6 +204,12 @@ def test_one_image_where_several_are_asked_for(classifier: Classifier, images: A
         assert raised.value.allowed == "a list or another sequence of images"
     with pytest.raises(HcrError):
         accepts(images, np.zeros((1, 2)), SPEC)
+
+
+def test_images_that_cannot_be_taken(classifier: Classifier) -> None:
+    for use in (classifier.classify_batch, classifier.scores):
+        with pytest.raises(ImageError, match=r"images cannot be read .* \(ZeroDivisionError\)"):
+            use(_raises())  # type: ignore[arg-type]
 
 
 def test_any_sequence_of_images_is_taken(classifier: Classifier) -> None:
@@ -210,7 +229,7 @@ def test_any_sequence_of_images_is_taken(classifier: Classifier) -> None:
         # Models and engines.
         *(
             (ModelError, lambda m=m: Classifier.load(m))
-            for m in (None, 3, b"a", [], "", "\0", HUGE)
+            for m in (None, 3, b"a", [], "", "\0", HUGE, "x" * 5000, "x" * 5000 + ".onnx")
         ),
         *(
             (EngineError, lambda e=e: Classifier.load("arabic-letters", engine=e))
@@ -240,8 +259,16 @@ def test_any_sequence_of_images_is_taken(classifier: Classifier) -> None:
             (HcrError, lambda d=d: MODEL.classify_batch([], deny=d))
             for d in ("ب", 3, [None], [np.zeros(2)])
         ),
+        (HcrError, lambda: MODEL.classify(PAPER, allow=_raises())),  # type: ignore[arg-type]
+        (HcrError, lambda: MODEL.classify(PAPER, deny=_raises())),  # type: ignore[arg-type]
         # Images and their limits.
-        *((HcrError, lambda x=x: to_gray(PAPER, limits=x)) for x in (None, 5, Rude())),
+        *(
+            (HcrError, lambda use=use, x=x: use(PAPER, limits=x))
+            for use in (to_gray, to_bgr, find_glyphs, largest_glyph, _crop)
+            for x in (None, 5, Rude())
+        ),
+        # A writing box has more pixels than its glyph.
+        (ImageError, lambda: _crop(PAPER, limits=Limits(max_pixels=13_000))),
         *((HcrError, lambda s=s: preprocess(PAPER, s)) for s in (None, "demo", {}, Rude())),
         *(
             (HcrError, lambda b=b: crop_glyph(PAPER, b))
@@ -252,6 +279,7 @@ def test_any_sequence_of_images_is_taken(classifier: Classifier) -> None:
                 Box(0, 0, 4, -1),
                 Box(64, 0, 4, 4),
                 Box(0, -4, 4, 4),
+                Box(-HUGE, 0, 4, 4),
                 Box(HUGE, 0, 4, 4),
                 Box("0", 0, 4, 4),  # type: ignore[arg-type]
                 Box(0.5, 0, 4, 4),  # type: ignore[arg-type]
@@ -304,20 +332,28 @@ def test_any_sequence_of_images_is_taken(classifier: Classifier) -> None:
         *((HcrError, lambda c=c: Watcher(c)) for c in (None, "arabic-letters", Rude())),
         *(
             (HcrError, lambda f=f: Watcher(MODEL).see(f))
-            for f in (None, PAPER, Frame(0, "now", PAPER), Frame(0, np.nan, PAPER))  # type: ignore[arg-type]
+            for f in (
+                None,
+                PAPER,
+                *(Frame(0, t, PAPER) for t in ("now", np.nan, True, None, 10**400)),  # type: ignore[arg-type]
+            )
         ),
         *(
             (CameraError, lambda s=s: frames(s))
-            for s in (None, 0, b"clip.avi", [], "", "absent.avi")
+            for s in (None, 0, HUGE, b"clip.avi", [], "", "absent.avi")
         ),
         *(
             (CameraError, lambda s=s: watch(s, MODEL))
             for s in (None, 0, b"clip.avi", PAPER, "absent.avi", Rude())
         ),
-        *((CameraError, lambda s=s: LiveSource(s)) for s in (None, 0, [], Rude())),
+        *((CameraError, lambda s=s: LiveSource(s)) for s in (None, 0, HUGE, [], Rude())),
         *(
             (CameraError, lambda s=s: LiveSource("0", stall_seconds=s))
-            for s in (0, -1, None, "5", float("nan"), float("inf"))
+            for s in (0, -1, None, "5", float("nan"), float("inf"), HUGE, True)
+        ),
+        *(
+            (CameraError, lambda t=t: LiveSource("0").next(t))
+            for t in (-1, None, "1", float("nan"), float("inf"), 1e300, HUGE, Rude())
         ),
         (CameraError, lambda: LiveSource("0", open_capture=3)),  # type: ignore[arg-type]
     ],
@@ -337,10 +373,40 @@ def test_a_file_beyond_memory_may_be_allowed(samples_dir: Path) -> None:
         assert np.array_equal(to_gray(file, limits=vast), to_gray(photo, limits=vast))
 
 
-def test_every_public_name_is_in_the_table() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    records = {"Candidate", "Event", "Glyph", "Prediction", "ReadGlyph"}  # what is only returned
-    tried = set(hcr_runtime.__all__) - records - {"shipped_models", "__version__"}
-    names = [name for name in sorted(tried) if not name.endswith("Error")]
-    table = source.split("PAPER =")[1]
-    assert [name for name in names if name not in table] == []
+@pytest.mark.parametrize(
+    "box", [Box(0, 0, 10**6, 4), Box(0, 0, 10**400, 4), Box(-HUGE, -5, 2 * HUGE, 9)]
+)
+def test_what_of_a_box_lies_outside_is_left_out(box: Box) -> None:
+    assert np.array_equal(crop_glyph(PAPER, box), crop_glyph(PAPER, Box(0, 0, 64, 4)))
+
+
+def test_a_crop_is_in_proportion_to_its_frame() -> None:
+    frame = np.full((480, 640), 255, np.uint8)
+    whole = crop_glyph(frame, Box(0, 0, 640, 480))
+    assert whole.shape == (1164, 1164)
+    assert np.array_equal(crop_glyph(frame, Box(0, 0, 20_000, 20_000)), whole)
+    with pytest.raises(ImageError, match="the writing box has 109091 x 109091 pixels"):
+        crop_glyph(np.full((8, 60_000), 255, np.uint8), Box(0, 0, 60_000, 8))
+
+
+def _functions() -> Iterator[tuple[str, Callable[..., object]]]:
+    """What of the public names, and of their methods, takes arguments."""
+    records = ("Candidate", "Event", "Glyph", "Prediction", "ReadGlyph")  # what is only returned
+    for name, thing in PUBLIC.items():
+        if not callable(thing) or name in records or name.endswith("Error"):
+            continue
+        yield name, thing
+        for part in vars(thing) if inspect.isclass(thing) else ():
+            if not part.startswith("_") and inspect.isroutine(getattr(thing, part)):
+                bound = inspect.ismethod(getattr(thing, part))  # a method of the class
+                if len(inspect.signature(getattr(thing, part)).parameters) + bound > 1:
+                    yield part, getattr(thing, part)
+
+
+def test_every_public_name_and_method_is_in_the_table() -> None:
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    takes = {name for name, thing in _functions() if inspect.signature(thing).parameters}
+    assert {"Classifier", "classify_batch", "explain", "from_dict", "next", "see"} <= takes
+    assert takes - used == set()

@@ -170,7 +170,7 @@ def test_array_of_another_form_is_named(array: Image, says: str) -> None:
 
 @pytest.mark.parametrize("form", [None, 3, [[1, 2]], ("a.png",)], ids=repr)
 def test_what_is_no_image_at_all_is_named(form: object) -> None:
-    with pytest.raises(ImageError, match=f"cannot be a {type(form).__name__}"):
+    with pytest.raises(ImageError, match=f"cannot be of type {type(form).__name__}"):
         to_gray(form)  # type: ignore[arg-type]
 
 

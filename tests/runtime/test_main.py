@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,7 +101,7 @@ def test_a_blank_image_is_bad_input_as_for_hcr_edge(
         (["classify", "absent.png"], "error: cannot read absent.png: No such file"),
         (["classify", "a.png", "--model", "arabic-leters"], "did you mean arabic-letters"),
         (["classify", "a.png", "--engine", "opencv"], "use the engine onnxruntime"),
-        (["info", "absent.onnx"], "there is no model file absent.onnx"),
+        (["info", "absent.onnx"], "there is no model file 'absent.onnx'"),
         (["selftest", "absent"], "absent is no bundle"),
     ],
 )
@@ -124,6 +125,42 @@ def test_misused_commands_show_the_usage(
         main(arguments)
     assert caught.value.code == 2
     assert "usage: python -m hcr_runtime" in capsys.readouterr().err
+
+
+def test_a_number_that_is_none_says_what_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in ("x", "0", "1.5"):
+        with pytest.raises(SystemExit):
+            main(["classify", "a.png", "--top", given])
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.endswith(f"'{given}' was given; allowed: a whole number of 1 or more")
+
+
+def test_a_page_without_characters_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "blank.png"), np.full((240, 320), 255, np.uint8))
+    assert main(["read", str(tmp_path / "blank.png")]) == 0
+    assert capsys.readouterr() == ("", "no characters\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise")
+def test_who_reads_the_answers_may_leave() -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    command = [sys.executable, "-m", "hcr_runtime", "info"]
+    done = subprocess.run(command, stdout=sink, stderr=subprocess.PIPE, check=False)
+    os.close(sink)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_full_disk_is_one_line_and_exit_code_2(options: list[str]) -> None:
+    command = [sys.executable, "-m", "hcr_runtime", "info", *options]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"error: the output: No space left on device\n"
 
 
 def test_interrupted(letter: Letter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,11 +52,11 @@ def test_name_wins_over_a_folder_of_that_name(
         ("arabic-leters", "(did you mean arabic-letters or"),
         ("Arabic-Letters", "did you mean arabic-letters or"),
         # The suffix of a file that lies elsewhere.
-        ("arabic-letters.onnx", "no model file arabic-letters.onnx; allowed: arabic-letters"),
-        ("arabic-letters.tflite", "no model file arabic-letters.tflite"),
+        ("arabic-letters.onnx", "no model file 'arabic-letters.onnx'; allowed: arabic-letters"),
+        ("arabic-letters.tflite", "no model file 'arabic-letters.tflite'"),
         # Nothing alike: all that is known.
         ("zzz", "'zzz'; allowed: arabic-letters"),
-        ("../models/zzz.onnx", "no model file ../models/zzz.onnx"),
+        ("../models/zzz.onnx", "no model file '../models/zzz.onnx'"),
         # What no file system takes.
         ("a\0b", "no model"),
         ("a\0b.onnx", "no model file"),

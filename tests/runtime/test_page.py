@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.persian_form import read_whole
-from hcr_runtime import Classifier, ImageError, read_page
+from hcr_runtime import Classifier, ImageError, Limits, find_glyphs, largest_glyph, read_page
 from hcr_runtime.image import to_gray
 from tests.composed_pages import (
     BLACK_LINE,
@@ -150,3 +150,20 @@ def test_page_that_is_no_image(classifier: Classifier, tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xd8 no photograph")
     with pytest.raises(ImageError, match=r"page\.jpg"):
         classifier.read(broken)
+
+
+def test_page_is_held_to_the_classifiers_limits(tmp_path: Path) -> None:
+    page = tmp_path / "page.png"
+    cv2.imwrite(str(page), np.full((240, 320), 255, np.uint8))
+    exact, short = Limits(max_pixels=240 * 320), Limits(max_pixels=240 * 320 - 1)
+    assert read_page(page, Classifier.load("arabic-letters", limits=exact)) == ()
+    assert find_glyphs(page, limits=exact) == ()
+    assert largest_glyph(page, limits=exact) is None
+    strict = Classifier.load("arabic-letters", limits=short)
+    for use in (
+        lambda: read_page(page, strict),
+        lambda: find_glyphs(page, limits=short),
+        lambda: largest_glyph(page, limits=short),
+    ):
+        with pytest.raises(ImageError, match="240 x 320 pixels; allowed: 1 to 76799 pixels"):
+            use()

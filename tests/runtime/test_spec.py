@@ -230,3 +230,22 @@ def test_shipped_model_names_the_28_arabic_letters(classifier: Classifier) -> No
     assert all(label.name and label.transliteration for label in spec.labels)
     assert spec.provenance.training_data
     assert spec.provenance.data_licence
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "value", "allowed"),
+    [
+        (PreprocessSpec, "mean", [0.5, 0.5, 0.5], "a number, or a tuple of three"),
+        (PreprocessSpec, "fit", 3, "a text"),
+        (InputSpec, "height", "32", "a whole number"),
+        (RejectionSpec, "min_confidence", None, "a number"),
+        (Provenance, "versions", [], "texts by their names"),
+        (Provenance, "figures", {"accuracy": "high"}, "numbers by their names"),
+    ],
+)
+def test_wrong_type_is_answered_in_words(
+    cls: type[Any], field: str, value: object, allowed: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        cls(**{field: value})
+    assert str(caught.value) == f"{cls.__name__}.{field} is {value!r}; allowed: {allowed}"

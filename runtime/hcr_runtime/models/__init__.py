@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hcr_runtime.arguments import received
 from hcr_runtime.errors import ModelError, nearest
 from hcr_runtime.integrity import MANIFEST
 
@@ -31,7 +32,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         path = Path(model)
     except TypeError as error:
         raise ModelError(
-            f"a model cannot be a {type(model).__name__}", allowed="a name or a path"
+            f"a model cannot be of type {type(model).__name__}", allowed="a name or a path"
         ) from error
     if str(path) in shipped:
         return shipped[str(path)]
@@ -42,11 +43,15 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if path.suffix in (".onnx", ".ort", ".tflite"):
         if is_file:
             return path
-        raise ModelError(f"there is no model file {path}", allowed=nearest(path.stem, shipped))
+        raise ModelError(
+            f"there is no model file {received(str(path))}", allowed=nearest(path.stem, shipped)
+        )
     if exists and (path / MANIFEST).is_file():
         return path
     if exists:
         raise ModelError(
             f"{path} is no model file", allowed=".onnx, .ort, .tflite, a bundle, or a shipped name"
         )
-    raise ModelError(f"there is no model {str(model)!r}", allowed=nearest(str(model), shipped))
+    raise ModelError(
+        f"there is no model {received(str(model))}", allowed=nearest(str(model), shipped)
+    )
