@@ -280,7 +280,7 @@ def watch(
     if isinstance(source, str | os.PathLike):
         source = frames(source)
     if not isinstance(source, Iterable) or isinstance(source, bytes | np.ndarray):
-        raise CameraError(f"a source cannot be a {type(source).__name__}", allowed=ALLOWED)
+        raise CameraError(f"a source cannot be of type {type(source).__name__}", allowed=ALLOWED)
     return _events(watcher, source)
 
 
