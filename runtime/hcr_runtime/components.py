@@ -19,6 +19,8 @@ FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it.
 REST, REST_WIDTH = 0.55, 0.75
+# What the page's edge cuts and fills so much of the page is what the sheet lies on.
+DESK = 0.02
 # Most components that are looked at on a page.
 MOST = 3000
 # Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
@@ -89,7 +91,8 @@ class Components:
 
     Attributes:
         labels: Number of each pixel's component, uint16 or int32, (H, W).
-        ink: Positions of the ink in the page's rows laid end to end, (pixels,).
+        ink: Positions of the ink in the page's rows laid end to end, without that of the desk
+            around the sheet, of which nothing below is measured but `area`; (pixels,).
         owner: Number of the component of each of these, (pixels,).
         low, high: Left and top edge; right and bottom, behind the last pixel; int64, (N, 2).
         length: Longer side, (N,).
@@ -102,24 +105,27 @@ class Components:
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
-        self.ink = _places(mask)
-        # Small labels are several times faster; ink of fewer pixels cannot have more components.
-        kind = cv2.CV_16U if len(self.ink) < 2**16 else cv2.CV_32S
+        # Small labels are several times faster; there are no more components than rows have runs.
+        runs = cv2.compare(mask[:, 1:], mask[:, :-1], cv2.CMP_GT)
+        few = cv2.countNonZero(runs) + len(mask) < 2**16
         count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask, connectivity=8, ltype=kind
+            mask, connectivity=8, ltype=cv2.CV_16U if few else cv2.CV_32S
         )
         self.low = stats[:, :2].astype(np.int64)
         self.high = self.low + stats[:, 2:4]
         self.length = stats[:, 2:4].max(axis=1).astype(np.int64)
         self.area = stats[:, 4].astype(np.int64)
+        edge = mask.shape[::-1]
+        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
+        for number in np.flatnonzero(self.is_cut[1:] & (self.area[1:] > DESK * mask.size)) + 1:
+            mask = cv2.bitwise_and(mask, cv2.compare(self.labels, int(number), cv2.CMP_NE))
+        self.ink = _places(mask)
         self.owner = self.labels.ravel()[self.ink].astype(np.intp)
         total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
         self.level = total / np.maximum(self.area, 1)
         inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
         rim = self.area - np.bincount(inner, minlength=count)
         self.width = 2 * self.area / np.maximum(rim, 1)
-        edge = mask.shape[::-1]
-        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
         # Long components speak for the writing, specks do not.
         self.stroke = _usual(self.width[~self.is_cut], self.length[~self.is_cut])
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
