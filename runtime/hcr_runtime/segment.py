@@ -8,13 +8,8 @@ import numpy as np
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
-from hcr_runtime.components import (
-    BOX_SHARE,
-    Components,
-    Group,
-    group_in_boxes,
-    group_on_paper,
-)
+from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, to_gray
 from hcr_runtime.paper import lift_page
