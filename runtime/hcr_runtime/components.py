@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +19,12 @@ FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it.
 REST, REST_WIDTH = 0.55, 0.75
+# What the page's edge cuts and fills so much of the page is what the sheet lies on.
+DESK = 0.02
 # Most components that are looked at on a page.
 MOST = 3000
-# Longer side of the least character: of its writing box; and of the usual letter. Shorter side of
-# the largest in a writing box.
-MIN_IN_BOX, MIN_SIZE, MAX_IN_BOX = 0.1, 0.3, 1.4
-# In writing boxes: darkness, in shares of the writing's.
-FAINTEST = 0.45
-# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's;
-# this also of what runs through several boxes.
-MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
-# The longest, of the usual letter.
-MAX_SIZE = 5.0
+# Longer side of the least character, and of the longest, in usual letters.
+MIN_SIZE, MAX_SIZE = 0.3, 5.0
 # A component this much shorter than a letter may be its dot, hamza or mark.
 MARK_SIZE = 0.62
 # Dots lie within this distance, in shares of a letter; marks as long as a small letter must be
@@ -40,17 +34,11 @@ DOT_REACH, MARK_REACH = 0.6, 0.3
 OVERLAP = 0.5
 # Strokes of one letter that lie over one another are at most so many strokes' widths apart.
 STROKE_GAP = 1.0
-# A component with so much of its ink in a second writing box runs through both; one so much wider
-# than the usual letter is long is several letters that touch.
-SHARED, TOUCHING_WIDTH = 0.3, 2.0
-# Where more of the letters than this leave their boxes, or fewer components of the page than this
-# are letters in them, these are no writing boxes.
-MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
+# A component so much wider than the usual letter is long is several letters that touch.
+TOUCHING_WIDTH = 2.0
 # The usual letter's longer side in its writing box, as people write, and the longest's.
 BOX_SHARE = 0.55
 MAX_SHARE = 0.85
-# Writing boxes as forms draw them are wider than writers use.
-FORM_SHARE = 0.75
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -89,7 +77,8 @@ class Components:
 
     Attributes:
         labels: Number of each pixel's component, uint16 or int32, (H, W).
-        ink: Positions of the ink in the page's rows laid end to end, (pixels,).
+        ink: Positions of the ink in the page's rows laid end to end, without that of the desk
+            around the sheet, of which nothing below is measured but `area`; (pixels,).
         owner: Number of the component of each of these, (pixels,).
         low, high: Left and top edge; right and bottom, behind the last pixel; int64, (N, 2).
         length: Longer side, (N,).
@@ -102,26 +91,29 @@ class Components:
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
-        self.ink = _places(mask)
-        # Small labels are several times faster; ink of fewer pixels cannot have more components.
-        kind = cv2.CV_16U if len(self.ink) < 2**16 else cv2.CV_32S
+        # Small labels are several times faster; there are no more components than rows have runs.
+        runs = cv2.compare(mask[:, 1:], mask[:, :-1], cv2.CMP_GT)
+        few = cv2.countNonZero(runs) + len(mask) < 2**16
         count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
-            mask, connectivity=8, ltype=kind
+            mask, connectivity=8, ltype=cv2.CV_16U if few else cv2.CV_32S
         )
         self.low = stats[:, :2].astype(np.int64)
         self.high = self.low + stats[:, 2:4]
         self.length = stats[:, 2:4].max(axis=1).astype(np.int64)
         self.area = stats[:, 4].astype(np.int64)
+        edge = mask.shape[::-1]
+        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
+        for number in np.flatnonzero(self.is_cut[1:] & (self.area[1:] > DESK * mask.size)) + 1:
+            mask = cv2.bitwise_and(mask, cv2.compare(self.labels, int(number), cv2.CMP_NE))
+        self.ink = _places(mask)
         self.owner = self.labels.ravel()[self.ink].astype(np.intp)
         total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
         self.level = total / np.maximum(self.area, 1)
         inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
         rim = self.area - np.bincount(inner, minlength=count)
         self.width = 2 * self.area / np.maximum(rim, 1)
-        edge = mask.shape[::-1]
-        self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
         # Long components speak for the writing, specks do not.
-        self.stroke = _usual(self.width[~self.is_cut], self.length[~self.is_cut])
+        self.stroke = weighted_median(self.width[~self.is_cut], self.length[~self.is_cut])
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         self.is_rest = thin & (on_line > REST * self.area)
@@ -147,80 +139,6 @@ class Components:
         return np.hstack([low, np.maximum.reduceat(self.high[members], starts, axis=0)])
 
 
-def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
-    """Make one character of what lies in each writing box.
-
-    Args:
-        components: Of the page, its lines erased.
-        boxes: Number of each pixel's writing box, 0 where in none; int32, (H, W).
-
-    Returns:
-        The characters, and those beside the boxes that are written alike; None where the writing
-        does not keep to the boxes, as on squared paper.
-    """
-    count, kinds = len(components.area), int(boxes.max()) + 1
-    if kinds == 1 or count == 0:
-        return None
-    usable = components.usable()
-    home = boxes.ravel()[components.ink]
-    votes = np.bincount(components.owner * kinds + home, minlength=count * kinds)
-    votes = votes.reshape(count, kinds)[:, 1:]
-    inside = votes.sum(axis=1)
-    first, most = votes.argmax(axis=1), votes.max(axis=1)
-    in_box = usable & (inside > 0.5 * components.area)
-    area = np.bincount(boxes.ravel(), minlength=kinds)[1:]
-    side = np.sqrt(area)
-    shared = in_box & (inside - most > SHARED * components.area)
-    # A letter may well leave its box; where many do, the boxes are mere squares.
-    letters = usable & (inside > 0.2 * components.area)
-    letters &= components.length > MIN_SIZE * side[first]
-    leaving = (inside - most > 0.5 * SHARED * components.area) | (components.length > side[first])
-    # A letter's own loop may look like a box.
-    few = letters.sum() < LEAST_INSIDE * np.count_nonzero(usable)
-    if few or not letters.any() or leaving[letters].mean() > MOST_LEAVING:
-        return None
-    rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
-    number = boxes[rows, columns]
-    total = np.maximum(area, 1)
-    middle = np.stack(
-        [np.bincount(number, values, minlength=kinds)[1:] / total for values in (columns, rows)], 1
-    )
-    # Lines may make boxes on the desk, too: its grain is fainter than what is written.
-    level = _usual(components.level[letters & in_box])
-    # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
-    in_box &= ~shared | (components.level > WRITTEN_LEVEL * level)
-    groups = []
-    for box in np.unique(first[in_box]).tolist():
-        members = np.flatnonzero(in_box & (first == box))
-        main = members[components.area[members].argmax()]
-        members = members[components.level[members] > SPECK_LEVEL * components.level[main]]
-        left, top, right, bottom = components.bounds(members, np.zeros(1, np.int64))[0].tolist()
-        extent = right - left, bottom - top
-        # Printed marks fill several boxes.
-        fits = max(extent) > MIN_IN_BOX * side[box] and min(extent) < MAX_IN_BOX * side[box]
-        if fits and components.level[main] > FAINTEST * level:
-            groups.append(
-                Group(
-                    tuple(members.tolist()),
-                    *(left, top, right, bottom),
-                    FORM_SHARE * float(side[box]),
-                    bool(shared[members].any()),
-                    (float(middle[box, 0]), float(middle[box, 1])),
-                )
-            )
-    # A box whose line is missing is none; what else is there is larger, or fainter: wood, print.
-    usual = float(np.median(side))
-    outside = usable & (inside < 0.1 * components.area) & (components.length < usual)
-    outside &= components.level > WRITTEN_LEVEL * level
-    left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
-    outside &= (components.low > (left - usual / 2, top - usual / 2)).all(axis=1)
-    outside &= (components.high < (right + usual / 2, bottom + usual / 2)).all(axis=1)
-    for group in group_on_paper(components, np.flatnonzero(outside)):
-        if max(group.right - group.left, group.bottom - group.top) > MIN_OUTSIDE * usual:
-            groups.append(replace(group, side=FORM_SHARE * usual))
-    return groups
-
-
 def group_on_paper(components: Components, among: NDArray[np.int64] | None = None) -> list[Group]:
     """Make characters of components outside of writing boxes: dots join letters.
 
@@ -232,10 +150,10 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
     if kept.size == 0:
         return []
     length = components.length[kept]
-    size = _usual(length)
+    size = weighted_median(length)
     kept = kept[length <= MAX_SIZE * size]
-    size = _usual(components.length[kept])
-    level = components.level[kept] / _usual(components.level[kept])
+    size = weighted_median(components.length[kept])
+    level = components.level[kept] / weighted_median(components.level[kept])
     # What is long, faint and thin beside the writing is the grain of a desk, or a shadow's edge.
     fine = components.width[kept] < FINE_WIDTH * components.stroke
     fine &= components.length[kept] > MIN_SIZE * size
@@ -275,7 +193,7 @@ def _places(mask: GrayImage) -> NDArray[np.intp]:
     return np.asarray(y * mask.shape[1] + x, np.intp)
 
 
-def _usual(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
+def weighted_median(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
     """The weighted median; without weights each value counts as often as it is large."""
     if len(values) == 0:
         return 0.0

@@ -5,17 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
-from hcr_runtime.components import (
-    BOX_SHARE,
-    Components,
-    Group,
-    group_in_boxes,
-    group_on_paper,
-)
+from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
@@ -23,14 +17,14 @@ from hcr_runtime.paper import lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.spec import Direction
 from hcr_runtime.turning import Turn, turn_level
-from hcr_runtime.writing_boxes import erase_boxes
+from hcr_runtime.writing_boxes import Lines, erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
 PAGE_SIDE = 1600
 # Smaller ones hold no letter, and OpenCV takes an array of 1 or 4 numbers for a scalar.
 LEAST_SIDE = 8
-# Lines run aslant where something longer than this share of the page is left; it is turned when
-# this erases so many times as much.
+# Lines may run aslant where something longer than this share of the page is left; it is turned when
+# this erases many lines, and so many times as much.
 LONG, MORE_ERASED = 0.3, 1.3
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
@@ -120,7 +114,7 @@ def find_glyphs(
     if min(gray.shape) < LEAST_SIDE:
         return ()
     ink, turn = _separate(gray)
-    components, boxes = ink.components, ink.boxes
+    components, boxes = ink.components, ink.lines.boxes
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
         groups = group_on_paper(components)
@@ -142,34 +136,34 @@ class _Ink:
     Attributes:
         darkness: Of the ink, uint8, (H, W).
         components: Of the ink.
-        boxes: See `erase_boxes`.
-        erased: How many pixels lay on lines.
+        lines: That were erased.
     """
 
     darkness: GrayImage
     components: Components
-    boxes: NDArray[np.int32] | None
-    erased: int
+    lines: Lines
 
 
 def _separate(gray: GrayImage) -> tuple[_Ink, Turn | None]:
     """Lift the ink off a page and erase its lines; the page is turned where they run aslant."""
-    ink = _erase(*lift_page(gray))
+    darkness, mask = lift_page(gray)
+    ink = _erase(darkness.copy(), mask.copy())
     if ink.components.length[1:].max(initial=0) < LONG * max(gray.shape):
         return ink, None
-    darkness, mask = lift_page(gray)
     turn = turn_level(mask)
     if turn is None:
         return ink, None
     # Outside of the page is ink, so that what its edge cuts falls away.
     turned = cv2.compare(turn.apply(mask, outside=255), 127, cv2.CMP_GT)
     level = _erase(turn.apply(darkness, outside=0), turned)
-    return (level, turn) if level.erased > MORE_ERASED * ink.erased else (ink, None)
+    before, after = (cv2.countNonZero(each.lines.where) for each in (ink, level))
+    return (level, turn) if level.lines.are_many and after > MORE_ERASED * before else (ink, None)
 
 
 def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
-    lines, boxes = erase_boxes(darkness, mask)
-    return _Ink(darkness, Components(mask, darkness, lines), boxes, cv2.countNonZero(lines))
+    """Erase a page's lines, in place."""
+    lines = erase_boxes(darkness, mask)
+    return _Ink(darkness, Components(mask, darkness, lines.where), lines)
 
 
 def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:

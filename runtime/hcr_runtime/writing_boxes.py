@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,24 +17,42 @@ MIN_BOX = 16
 SIDES, FILLING = 0.85, 0.4
 # What fills so much of the page is its own outline, or a frame around all that is written.
 WHOLE = 0.9
-# So many outlines of like size are boxes even when nothing is written in them.
+# So many outlines of like size are boxes even when nothing is written in them; so many lines are
+# no crease.
 MANY = 3
 
 
-def erase_boxes(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArray[np.int32] | None]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """The lines of a page that were erased.
+
+    Attributes:
+        where: 255 where they lay; uint8, (H, W).
+        across: How many ran across the page.
+        boxes: Number of the writing box that each pixel lies in, from 1, and 0 where in none;
+            int32, (H, W). None where they make no boxes.
+    """
+
+    where: GrayImage
+    across: int
+    boxes: NDArray[np.int32] | None
+
+    @property
+    def are_many(self) -> bool:
+        """Whether they are the ruling of a page, or a form, and not a crease or an edge."""
+        return self.across >= MANY or (self.boxes is not None and int(self.boxes.max()) >= MANY)
+
+
+def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
     """Erase the lines of a page, in place, and find the writing boxes that they make.
 
     Args:
         darkness: Darkness of the ink, uint8 of shape (H, W).
         mask: 255 where there is ink, same shape.
-
-    Returns:
-        255 where lines lay, uint8; and the number of the writing box that each pixel lies in,
-        from 1, and 0 where in none, int32; shape (H, W) each. None where lines make no boxes.
     """
     level, upright, erased = erase_rulings(darkness, mask)
     if len(level) < 2 or len(upright) < 2:
-        return erased, _erase_outlines(darkness, mask, erased)
+        return Lines(erased, len(level), _erase_outlines(darkness, mask, erased))
     lines = erased.copy()
     # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
     across, down = 2 * _pitch(upright), 2 * _pitch(level)
@@ -42,7 +62,7 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, NDArra
     for ruling in upright:
         for (y0, x0), (y1, x1) in _extensions(ruling, down):
             cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
-    return erased, _boxes(lines)
+    return Lines(erased, len(level), _boxes(lines))
 
 
 def _pitch(rulings: list[Ruling]) -> int:

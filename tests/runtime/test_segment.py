@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcr_runtime import Box, Classifier, ImageError, find_glyphs, frames, largest_glyph
-from hcr_runtime.components import Components, group_in_boxes
+from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.components import Components
 from hcr_runtime.image import to_gray
 from hcr_runtime.segment import MIN_SHARE, crop_glyph
 

@@ -42,6 +42,31 @@ def test_bars_on_turned_lines_are_found_where_they_are(angle: float, squared: bo
         assert box.height - (rows[-1] - rows[0]) <= 6
 
 
+@pytest.mark.parametrize("angle", [-18.0, 10.0, 15.0, 24.0])
+@pytest.mark.parametrize("thickness", [2, 24], ids=["crease", "pen"])
+def test_one_slanted_line_turns_no_level_page(angle: float, thickness: int) -> None:
+    page = np.full((900, 1200), 245, np.uint8)
+    for x in (250, 450, 900):
+        page[100:145, x : x + 12] = 30
+        page[700:745, x : x + 12] = 30
+    alone = find_glyphs(page)
+    drop = 600 * np.tan(np.radians(angle))
+    ends = (0, round(420 + drop)), (1200, round(420 - drop))
+    cv2.line(page, *ends, 170, thickness, cv2.LINE_AA)
+    glyphs = find_glyphs(page)
+    assert [(glyph.box, glyph.line) for glyph in glyphs] == [(g.box, g.line) for g in alone]
+    for glyph, other in zip(glyphs, alone, strict=True):
+        np.testing.assert_array_equal(glyph.crop, other.crop)
+
+
+def test_a_ruled_sheet_is_levelled_on_a_dark_desk() -> None:
+    page = ruled(10.0, squared=False)
+    page[:70], page[-70:], page[:, :70], page[:, -70:] = 20, 20, 20, 20
+    glyphs = find_glyphs(page)
+    assert [glyph.line for glyph in glyphs] == [0, 0, 0]
+    assert all(glyph.box.height < 60 for glyph in glyphs), "without its line"
+
+
 @pytest.mark.parametrize("angle", [0.0, 1.5, 28.0])
 def test_lines_that_are_level_or_too_steep_are_left(angle: float) -> None:
     mask = cv2.compare(ruled(angle, squared=False), 200, cv2.CMP_LT)

@@ -1,0 +1,161 @@
+"""Characters in the writing boxes of a form: one in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime.components import (
+    MIN_SIZE,
+    SPECK_LEVEL,
+    Components,
+    Group,
+    group_on_paper,
+    weighted_median,
+)
+
+# Longer side of the least character, and shorter side of the largest, in shares of its box.
+MIN_IN_BOX, MAX_IN_BOX = 0.1, 1.4
+# Darkness of what is in a box, in shares of the writing's.
+FAINTEST = 0.45
+# Beside writing boxes: longer side, in shares of a box, and darkness, in shares of the writing's;
+# this also of what runs through several boxes.
+MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
+# A component with so much of its ink in a second writing box runs through both.
+SHARED = 0.3
+# Where more of the letters than this leave their boxes, or fewer components of the page than this
+# are letters in them, these are no writing boxes.
+MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
+# Writing boxes as forms draw them are wider than writers use.
+FORM_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Homes:
+    """Writing boxes, from 0, and how components lie in them.
+
+    Attributes:
+        first: The box that holds most of a component, (N,).
+        inside: Share of its ink that lies in boxes, (N,).
+        beyond: Share of its ink that lies in other boxes than the first, (N,).
+        side: Of each box, in pixels, (boxes,).
+        middle: Of each box (x, y), (boxes, 2).
+        low, high: Left and top edge, right and bottom edge, of all boxes together.
+    """
+
+    first: NDArray[np.intp]
+    inside: NDArray[np.float64]
+    beyond: NDArray[np.float64]
+    side: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+
+
+def _homes(components: Components, boxes: NDArray[np.int32]) -> _Homes:
+    """See into which boxes the components' ink falls; there is one box at least."""
+    count, kinds = len(components.area), int(boxes.max()) + 1
+    home = boxes.ravel()[components.ink]
+    votes = np.bincount(components.owner * kinds + home, minlength=count * kinds)
+    votes = votes.reshape(count, kinds)[:, 1:]
+    inside, ink = votes.sum(axis=1), np.maximum(components.area, 1)
+    rows, columns = np.divmod(np.flatnonzero(boxes), boxes.shape[1])
+    number = boxes[rows, columns]
+    area = np.bincount(number, minlength=kinds)[1:]
+    middle = [np.bincount(number, values, minlength=kinds)[1:] for values in (columns, rows)]
+    return _Homes(
+        first=votes.argmax(axis=1),
+        inside=inside / ink,
+        beyond=(inside - votes.max(axis=1)) / ink,
+        side=np.sqrt(area),
+        middle=np.stack(middle, axis=1) / np.maximum(area, 1)[:, None],
+        low=np.array([columns.min(), rows.min()]),
+        high=np.array([columns.max(), rows.max()]),
+    )
+
+
+def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
+    """Make one character of what lies in each writing box.
+
+    Args:
+        components: Of the page, its lines erased.
+        boxes: Number of each pixel's writing box, 0 where in none; int32, (H, W).
+
+    Returns:
+        The characters, and those beside the boxes that are written alike; None where the writing
+        does not keep to the boxes, as on squared paper.
+    """
+    if not boxes.any():
+        return None
+    usable, homes = components.usable(), _homes(components, boxes)
+    side = homes.side[homes.first]
+    # A letter may well leave its box; where many do, the boxes are mere squares.
+    letters = usable & (homes.inside > 0.2) & (components.length > MIN_SIZE * side)
+    leaving = (homes.beyond > 0.5 * SHARED) | (components.length > side)
+    # A letter's own loop may look like a box.
+    few = letters.sum() < LEAST_INSIDE * np.count_nonzero(usable)
+    if few or not letters.any() or leaving[letters].mean() > MOST_LEAVING:
+        return None
+    in_box = usable & (homes.inside > 0.5)
+    # Lines may make boxes on the desk, too: its grain is fainter than what is written.
+    level = weighted_median(components.level[letters & in_box])
+    # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
+    in_box &= (homes.beyond <= SHARED) | (components.level > WRITTEN_LEVEL * level)
+    found = [
+        _group_in_box(
+            components, np.flatnonzero(in_box & (homes.first == box)), homes, FAINTEST * level
+        )
+        for box in np.unique(homes.first[in_box]).tolist()
+    ]
+    groups = [group for group in found if group is not None]
+    return groups + _group_beside(components, usable, homes, level)
+
+
+def _group_in_box(
+    components: Components, members: NDArray[np.int64], homes: _Homes, faintest: float
+) -> Group | None:
+    """Make one character of what lies in a writing box; None where it is a speck, or print.
+
+    Args:
+        components: Of the page.
+        members: Numbers of those in one box.
+        homes: The boxes.
+        faintest: Darkness that its largest component has at least.
+    """
+    main = members[components.area[members].argmax()]
+    members = members[components.level[members] > SPECK_LEVEL * components.level[main]]
+    left, top, right, bottom = components.bounds(members, np.zeros(1, np.int64))[0].tolist()
+    box = homes.first[main]
+    extent, side = (right - left, bottom - top), float(homes.side[box])
+    # Printed marks fill several boxes.
+    fits = max(extent) > MIN_IN_BOX * side and min(extent) < MAX_IN_BOX * side
+    if not fits or components.level[main] <= faintest:
+        return None
+    return Group(
+        tuple(members.tolist()),
+        *(left, top, right, bottom),
+        FORM_SHARE * side,
+        bool((homes.beyond[members] > SHARED).any()),
+        (float(homes.middle[box, 0]), float(homes.middle[box, 1])),
+    )
+
+
+def _group_beside(
+    components: Components, usable: NDArray[np.bool_], homes: _Homes, level: float
+) -> list[Group]:
+    """Make characters of what lies beside the boxes: a box whose line is missing is none.
+
+    What else is there is larger, or fainter than what is written: wood, print.
+    """
+    length = float(np.median(homes.side))
+    outside = usable & (homes.inside < 0.1) & (components.length < length)
+    outside &= components.level > WRITTEN_LEVEL * level
+    outside &= (components.low > homes.low - length / 2).all(axis=1)
+    outside &= (components.high < homes.high + length / 2).all(axis=1)
+    return [
+        replace(group, side=FORM_SHARE * length)
+        for group in group_on_paper(components, np.flatnonzero(outside))
+        if max(group.right - group.left, group.bottom - group.top) > MIN_OUTSIDE * length
+    ]
