@@ -23,7 +23,7 @@ RUNS: tuple[tuple[str, str, str, Mode, int, float, int], ...] = (
     ("arabic-letters", "ahcd", "test", "guide", 100, 60.0, 101),
     ("arabic-letters", "ahcd", "test", "page", 40, 10.0, 102),
     ("persian-digits", "hoda", "test", "guide", 25, 5.0, 103),
-    ("russian-letters", "comnist-cyrillic", f"{COMNIST}:fold-0", "guide", 25, 5.0, 104),
+    ("russian-letters", "comnist-cyrillic", f"{COMNIST}:test", "guide", 25, 5.0, 104),
 )
 
 
