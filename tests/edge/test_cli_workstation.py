@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).parents[2]
 RESULT = {
     *("name", "arch", "dataset", "protocol", "epochs", "best_epoch", "validation", "test"),
     *("parameters", "published", "temperature", "min_confidence", "false_acceptance"),
+    "neighbours",
 }
 
 

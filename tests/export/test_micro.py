@@ -16,7 +16,7 @@ from hcr_export import micro
 from hcr_export._tensorflow import tf
 from hcr_export.artifacts import choose
 from hcr_export.conversion import Conversion, artifact_bytes, open_artifact
-from hcr_export.flatbuffer import read_graph
+from hcr_export.flatbuffer import Edge, read_graph
 from hcr_export.plan import plan
 from hcr_runtime import Label, ModelError, SpecError, preprocess
 
@@ -198,8 +198,8 @@ def test_whole_scales_are_literals_too(
     flatbuffer: bytes, spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a network that takes pixels of 0 to 255: C does not know ``1f``."""
-    edge = micro._Edge(np.dtype(np.int8), 1.0, -128)
-    monkeypatch.setattr(micro, "_edges", lambda _: (edge, edge))
+    edge = Edge(np.dtype(np.int8), 1.0, -128)
+    monkeypatch.setattr(micro, "read_edges", lambda _: (edge, edge))
     micro.write(flatbuffer, spec, tmp_path / "whole.c", tmp_path / "whole.h")
     program = tmp_path / "main.c"
     program.write_text(
