@@ -209,32 +209,62 @@ def _hosts(
     size: float,
 ) -> NDArray[np.int64]:
     """The letter that each component belongs to: itself, another's, or -1 for a speck."""
-    low, high = components.low[kept][:, None], components.high[kept][:, None]
-    low_of, high_of = components.low[letters][None], components.high[letters][None]
+    place, letter = _near(components, kept, letters, size)
+    one, other = kept[place], letters[letter]
+    low, high = components.low[one], components.high[one]
+    low_of, high_of = components.low[other], components.high[other]
     gap = np.maximum(np.maximum(low_of - high, low - high_of), 0)
     common = np.minimum(high, high_of) - np.maximum(low, low_of)
-    length, length_of = components.length[kept][:, None], components.length[letters][None]
+    length, length_of = components.length[one], components.length[other]
     smaller = length < MARK_SIZE * length_of
     reach = np.maximum(length_of, 0.7 * size)
-    cost = gap[..., 1] + 2.0 * gap[..., 0]
+    cost = gap[:, 1] + 2.0 * gap[:, 0]
     dot = (length <= MIN_SIZE * size) & (cost <= DOT_REACH * reach)
-    width, width_of = (high - low)[..., 0], (high_of - low_of)[..., 0]
-    in_line = common[..., 0] >= 0.5 * np.minimum(width, width_of)
-    above = in_line & (gap[..., 1] <= MARK_REACH * reach)
+    width, width_of = (high - low)[:, 0], (high_of - low_of)[:, 0]
+    in_line = common[:, 0] >= 0.5 * np.minimum(width, width_of)
+    above = in_line & (gap[:, 1] <= MARK_REACH * reach)
     # Strokes of one letter that nearly meet: the stem of ط, and letters with a gap.
-    stroke = in_line & (gap[..., 1] <= STROKE_GAP * components.stroke)
-    part = np.minimum((high - low).prod(axis=2), (high_of - low_of).prod(axis=2))
-    overlap = np.clip(common, 0, None).prod(axis=2) > OVERLAP * part
-    longer = (length < length_of) | ((length == length_of) & (kept[:, None] > letters[None]))
-    joins = (smaller & (dot | above)) | (longer & (overlap | stroke))
-    cost = np.where(joins, cost, np.inf)
-    best = cost.argmin(axis=1)
-    attached = np.isfinite(cost[np.arange(len(kept)), best])
-    host = np.where(attached, letters[best], np.where(np.isin(kept, letters), kept, -1))
+    stroke = in_line & (gap[:, 1] <= STROKE_GAP * components.stroke)
+    part = np.minimum((high - low).prod(axis=1), (high_of - low_of).prod(axis=1))
+    overlap = np.clip(common, 0, None).prod(axis=1) > OVERLAP * part
+    longer = (length < length_of) | ((length == length_of) & (one > other))
+    joins = np.flatnonzero((smaller & (dot | above)) | (longer & (overlap | stroke)))
+    # The nearest letter is the first of each component's.
+    joins = joins[np.lexsort((letter[joins], cost[joins], place[joins]))]
+    joined, first = np.unique(place[joins], return_index=True)
+    host = np.where(np.isin(kept, letters), kept, -1)
+    host[joined] = other[joins[first]]
     # A mark on a mark, and a letter in two strokes: follow to the last.
-    position = {int(number): place for place, number in enumerate(kept)}
-    for place, number in enumerate(host.tolist()):
+    position = {int(number): index for index, number in enumerate(kept)}
+    for index, number in enumerate(host.tolist()):
         while number >= 0 and host[position[number]] != number:
             number = int(host[position[number]])
-        host[place] = number
+        host[index] = number
     return np.asarray(host, np.int64)
+
+
+def _near(
+    components: Components,
+    kept: NDArray[np.int64],
+    letters: NDArray[np.int64],
+    size: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a component and a letter that it might belong to: positions in `kept`, `letters`.
+
+    All pairs of a noisy page's thousands would take seconds, and gigabytes.
+    """
+    low, high = components.low[kept], components.high[kept]
+    reach = np.maximum(components.length[letters], 0.7 * size)
+    far = np.maximum(DOT_REACH * reach, STROKE_GAP * components.stroke)
+    from_left = np.argsort(low[:, 0], kind="stable")
+    lefts = low[from_left, 0]
+    widest = (high - low)[:, 0].max()
+    start = np.searchsorted(lefts, components.low[letters, 0] - far - widest)
+    counts = np.searchsorted(lefts, components.high[letters, 0] + far, side="right") - start
+    letter = np.repeat(np.arange(len(letters)), counts)
+    within = np.arange(len(letter)) - np.repeat(np.cumsum(counts) - counts, counts)
+    place = from_left[start[letter] + within]
+    low_of, high_of = components.low[letters[letter], 1], components.high[letters[letter], 1]
+    gap = np.maximum(low_of - high[place, 1], low[place, 1] - high_of)
+    near = gap <= far[letter]
+    return place[near], letter[near]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
@@ -248,3 +249,20 @@ def test_boxes_without_a_place_for_letters_hold_none() -> None:
     mask[10:30, 20:24] = 255
     components = Components(mask, mask, np.zeros_like(mask))
     assert group_in_boxes(components, np.zeros((40, 60), np.int32)) is None
+
+
+def test_a_page_of_noise_takes_little_memory() -> None:
+    """Thousands of specks: not all are held against all."""
+    rng = np.random.default_rng(0)
+    page = np.clip(rng.normal(180, 20, (720, 1280)), 0, 255).astype(np.uint8)
+    for left in range(60, 1200, 120):
+        cv2.putText(page, "b", (left, 400), cv2.FONT_HERSHEY_SIMPLEX, 3, 20, 6)
+    find_glyphs(page)  # what is made once
+    tracemalloc.start()
+    try:
+        glyphs = find_glyphs(page)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(glyphs) > 500, "the noise is dense enough to tell"
+    assert peak < 100e6
