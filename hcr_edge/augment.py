@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 Ink = NDArray[np.uint8]
 
+# Sides in pixels, from the least to below the last.
+COARSE = 14, 33
+BROKEN = 24, 49
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -32,6 +36,9 @@ class Augmentation:
         noise: Probability of fainter ink with noise.
         tight: Probability that the image is cropped close to the ink, whereby the size of the
             letter in its writing box is lost, as in a crop from a camera frame.
+        coarse: Probability of a small letter in a coarse picture: `COARSE` pixels a side.
+        broken: Probability of thin strokes, shrunk without smoothing to `BROKEN` pixels a side, as
+            hasty programs do: not every gap is one between a letter and its dot.
     """
 
     resolution: tuple[int, int] = (48, 96)
@@ -45,13 +52,19 @@ class Augmentation:
     blur: float = 0.3
     noise: float = 0.3
     tight: float = 0.15
+    coarse: float = 0.0
+    broken: float = 0.0
 
     def __call__(self, ink: Ink, rng: np.random.Generator) -> Ink:
-        """Return another writing of `ink`: uint8, square, bright on 0.
+        """Return another writing of `ink`, as another scanner gives it: uint8, square, bright on 0.
 
         >>> Augmentation()(np.eye(32, dtype=np.uint8) * 255, np.random.default_rng(0)).dtype
         dtype('uint8')
         """
+        return self.scan(self.write(ink, rng), rng)
+
+    def write(self, ink: Ink, rng: np.random.Generator) -> Ink:
+        """Return another writing of `ink`: uint8, square, bright on 0."""
         warped = self._warp(ink, rng)
         warped = self._pen(warped, rng)
         if rng.random() < self.tight:
@@ -63,6 +76,23 @@ class Augmentation:
             faint += rng.normal(0, rng.uniform(1, 10), warped.shape)
             warped = np.clip(faint, 0, 255).astype(np.uint8)
         return np.asarray(warped, np.uint8)
+
+    def scan(self, ink: Ink, rng: np.random.Generator) -> Ink:
+        """Return a writing coarsely scanned, or with gaps, or as it is: uint8, square."""
+        # Nothing is drawn where neither is asked for: recipes of before give what they gave.
+        if not self.coarse + self.broken:
+            return ink
+        draw = rng.random()
+        if draw < self.coarse:
+            side = int(rng.integers(*COARSE))
+            return np.asarray(cv2.resize(ink, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        if draw < self.coarse + self.broken:
+            side = int(rng.integers(*BROKEN))
+            how = cv2.INTER_NEAREST if rng.random() < 0.7 else cv2.INTER_LINEAR
+            thin = _thin(cv2.threshold(ink, int(ink.max()) // 2, 255, cv2.THRESH_BINARY)[1])
+            shrunk = np.asarray(cv2.resize(thin, (side, side), interpolation=how), np.uint8)
+            return shrunk if _reaches(shrunk, thin) else ink
+        return ink
 
     def _warp(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Affine and elastic deformation in one resampling."""
@@ -106,6 +136,25 @@ class Augmentation:
             thinner = cv2.erode(ink, kernel)
             return thinner if _survives(thinner, ink) else ink
         return ink
+
+
+def _thin(ink: Ink) -> Ink:
+    """Thin strokes while all of their parts are left, by four pixels a side at most."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    parts = cv2.connectedComponents(ink)[0]
+    for _ in range(4):
+        thinner = cv2.erode(ink, cross)
+        if cv2.connectedComponents(thinner)[0] != parts:
+            break
+        ink = thinner
+    return ink
+
+
+def _reaches(shrunk: Ink, ink: Ink) -> bool:
+    """Whether what is left reaches about as far: an end that is gone makes another letter."""
+    sides = zip(cv2.boundingRect(shrunk)[2:], cv2.boundingRect(ink)[2:], strict=True)
+    scale = len(ink) / len(shrunk)
+    return all(left * scale >= 0.75 * side for left, side in sides)
 
 
 def _mask(ink: Ink) -> Ink:

@@ -1,4 +1,4 @@
-"""What a network is shown: augmented inks, drawings of nothing, and teachers' answers."""
+"""What a network is shown: augmented inks, typefaces, drawings of nothing, teachers' answers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hcr_edge.errors import RecipeError
 from hcr_edge.neighbours import Neighbours
 from hcr_edge.outliers import TRAINED, draw_outlier
 from hcr_edge.recipe import Recipe
+from hcr_edge.typefaces import Typefaces
 from hcr_export._keras import keras
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_runtime import ModelSpec, preprocess, probabilities
@@ -51,6 +52,10 @@ class InkBatches(keras.utils.PyDataset):
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
+        self.typefaces = Typefaces([label.text for label in data.label_set])
+        self.written = 0
+        if self.typefaces.forms:
+            self.written = math.ceil(recipe.typefaces * self.batch_size)
         self.seed = recipe.seed
         self.augment: Augmentation | None = recipe.augmentation
         self.plain = (
@@ -71,21 +76,36 @@ class InkBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images, targets = self._images(chosen, rng), self.labels[chosen]
+        seen, images = self._images(chosen, rng)
+        targets = self.labels[chosen]
         if self.teachers:
-            answers = np.mean([_answers(teacher, images) for teacher in self.teachers], axis=0)
+            answers = np.mean([_answers(teacher, seen) for teacher in self.teachers], axis=0)
             targets = (1 - self.distill) * targets + self.distill * answers
         strange = self._drawings(rng) + self._compositions(rng)
         if strange:
             images = np.concatenate([images, np.stack(strange)])
             uniform = np.full((len(strange), targets.shape[1]), 1 / targets.shape[1])
             targets = np.concatenate([targets, uniform])
+        if self.written:
+            written, labels = self._writing(rng)
+            images, targets = np.concatenate([images, written]), np.concatenate([targets, labels])
         return images, targets.astype(np.float32)
 
-    def _images(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _images(
+        self, chosen: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What teachers see, as it was written, and what is learned from: as it was scanned."""
         if self.plain is not None or self.augment is None:
-            return np.asarray(self.plain)[chosen]
-        return np.stack([preprocess(self.augment(self.inks[i], rng), self.spec) for i in chosen])
+            plain = np.asarray(self.plain)[chosen]
+            return plain, plain
+        seen, images = [], []
+        for i in chosen:
+            written = self.augment.write(self.inks[i], rng)
+            scanned = self.augment.scan(written, rng)
+            images.append(preprocess(scanned, self.spec))
+            alike = scanned is written or not self.teachers
+            seen.append(images[-1] if alike else preprocess(written, self.spec))
+        return np.stack(seen), np.stack(images)
 
     def _drawings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
         kinds = [TRAINED[i] for i in rng.integers(len(TRAINED), size=self.outliers)]
@@ -98,6 +118,16 @@ class InkBatches(keras.utils.PyDataset):
         if self.augment is not None:
             inks = [self.augment(ink, rng) for ink in inks]
         return [preprocess(ink, self.spec) for ink in inks]
+
+    def _writing(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Letters in printed typefaces, and their targets: teachers know not all of their forms."""
+        known = self.typefaces.forms
+        forms = [known[i] for i in rng.integers(len(known), size=self.written)]
+        inks, labels = zip(*(self.typefaces.write(form, rng) for form in forms), strict=True)
+        if self.augment is not None:
+            inks = tuple(self.augment(ink, rng) for ink in inks)
+        images = np.stack([preprocess(ink, self.spec) for ink in inks])
+        return images, keras.utils.to_categorical(labels, self.labels.shape[1])
 
 
 def open_teacher(name: str, spec: ModelSpec) -> KerasFile:

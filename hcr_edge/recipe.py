@@ -55,6 +55,8 @@ class Recipe:
             where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         neighbours: As `outliers`, of the letters that `neighbours.COMPOSITIONS` composes from those
             of the training set; none where it lacks their parts.
+        typefaces: So many letters that `typefaces.Typefaces` writes join each letter of a batch,
+            under their label; none where the typefaces know none of the classes.
         validation_share: One writer in so many validates.
         limit: Use at most so many training images, for trials; None means all.
         seed: For weights, shuffling and augmentation.
@@ -83,6 +85,7 @@ class Recipe:
     distill: float = 0.0
     outliers: float = 0.0
     neighbours: float = 0.0
+    typefaces: float = 0.0
     validation_share: int = 10
     limit: int | None = None
     seed: int = 0
@@ -111,6 +114,7 @@ class Recipe:
             ("distill", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("outliers", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("neighbours", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
+            ("typefaces", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),
             ("limit", (int, type(None)), lambda v: v is None or v >= 1, "1 or more, or null"),
             ("seed", int, lambda v: 0 <= v < 2**31, "0 to 2147483647"),

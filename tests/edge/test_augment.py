@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcr_edge.augment import Augmentation
+from hcr_edge.augment import COARSE, Augmentation
 from hcr_edge.datasets import Dataset, load_samples
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import ModelSpec, preprocess
@@ -129,6 +130,33 @@ def test_each_strength_alone(
     changed = Augmentation(**{**strengths, name: strength})(discs, np.random.default_rng(5))
     assert moves == (changed.shape != discs.shape or bool((changed != discs).any()))
     assert len(_centres(changed)) == 3, "nothing is lost"
+
+
+def test_a_coarse_scan_has_few_pixels(discs: NDArray[np.uint8]) -> None:
+    augment, rng = replace(STILL, coarse=1.0), np.random.default_rng(0)
+    sides = [len(augment(discs, rng)) for _ in range(60)]
+    assert (min(sides), max(sides)) == (COARSE[0], COARSE[1] - 1)
+
+
+def test_broken_strokes_have_gaps_but_reach_as_far(ahcd: Callable[[str], Dataset]) -> None:
+    data, rng = ahcd("test"), np.random.default_rng(0)
+    index = [label.text for label in ARABIC_LETTERS].index("ح")
+    augment = replace(STILL, resolution=(96, 96), broken=1.0)
+    more = []
+    for ink in _ink(data, index, 40):
+        torn = augment(ink, rng)
+        more.append(cv2.connectedComponents(torn)[0] > cv2.connectedComponents(ink)[0])
+        extents = [max(cv2.boundingRect(i)[2:]) / len(i) for i in (torn, ink)]
+        assert extents[0] == pytest.approx(extents[1], abs=0.25)
+    assert np.mean(more) > 0.4
+
+
+def test_what_is_not_asked_for_takes_no_chance(discs: NDArray[np.uint8]) -> None:
+    """So recipes of before give what they gave."""
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    assert Augmentation().scan(discs, rng) is discs
+    assert rng.bit_generator.state == before
 
 
 def test_size_lies_between_the_resolutions(discs: NDArray[np.uint8]) -> None:

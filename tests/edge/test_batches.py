@@ -73,6 +73,36 @@ def test_digits_have_no_neighbours(data_dir: Path) -> None:
     assert len(InkBatches(digits, spec, recipe)[0][0]) == 32
 
 
+def test_typefaces_join_a_batch_under_their_labels(letters: Dataset) -> None:
+    plain = Recipe("m", "edge-s", batch_size=32, outliers=0.1, augmentation=Augmentation())
+    images, targets = InkBatches(letters, SPEC, replace(plain, typefaces=0.25))[0]
+    assert images.shape == (44, 32, 32, 1)
+    np.testing.assert_array_equal(images[:36], InkBatches(letters, SPEC, plain)[0][0])
+    assert (targets[36:].max(axis=1) == 1).all()
+    assert (np.ptp(images[36:], axis=(1, 2, 3)) > 0).all()
+    read = load_keras(find_checkpoint(TEACHER)).scores(images[36:])
+    assert (read.argmax(axis=1) == targets[36:].argmax(axis=1)).mean() > 0.5
+
+
+def test_digits_are_not_written_in_typefaces(data_dir: Path) -> None:
+    spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")
+    digits = load_dataset("hoda", "test", data_dir=data_dir).limit(64)
+    recipe = Recipe("m", "edge-s", batch_size=32, typefaces=0.25)
+    assert len(InkBatches(digits, spec, recipe)[0][0]) == 32
+
+
+def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:
+    """Of a stroke with gaps a teacher that never saw such would teach a mistake."""
+    torn = replace(Augmentation(), coarse=0.5, broken=0.5)
+    taught = Recipe("m", "edge-s", batch_size=64, teachers=(TEACHER,), distill=1.0)
+    images, targets = InkBatches(letters, SPEC, replace(taught, augmentation=torn))[0]
+    teacher, labels = load_keras(find_checkpoint(TEACHER)), InkBatches(letters, SPEC, taught)[0][1]
+    right = targets.argmax(axis=1) == labels.argmax(axis=1)
+    of_the_torn = teacher.scores(images).argmax(axis=1) == labels.argmax(axis=1)
+    assert right.mean() > of_the_torn.mean() + 0.1
+    assert right.mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ("spec", "what"),
     [

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Makes `hcr_edge/typefaces/arabic.png` and `.yaml`: the middle lines of typefaces' letters.
+
+    npm install --prefix build/typefaces @fontsource/amiri @fontsource/vibes ...
+    .venv/bin/python tools/typefaces.py build/typefaces/node_modules/@fontsource
+
+Takes the folders of fontsource packages, whose `metadata.json` names the licence: those that are
+not under the SIL Open Font License, or know no Arabic, are left out, and so is what `UNLIKE` names.
+Needs a Pillow with Raqm, which joins and orders what it writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+OUT = Path(__file__).parents[1] / "hcr_edge" / "typefaces"
+TILE, HIGHEST, WIDEST = 96, 60, 76
+JOINED = "\u200d"
+FORMS = (*"اأإآبتثجحخدذرزسشصضطظعغفقكکلمنه", "ه" + JOINED, *"ويى")
+# Pixels, patterns, and Nastaliq, which writes a letter in a slope of its own.
+UNLIKE = {"handjet", "badeen-display", "oi", "noto-nastaliq-urdu", "rubik"}
+
+
+def main(folder: Path) -> None:
+    """Write both files, from all of the packages in `folder`."""
+    rows, typefaces = [], []
+    for package in sorted(folder.iterdir()):
+        about = json.loads((package / "metadata.json").read_text(encoding="utf-8"))
+        files = sorted(package.glob("files/*arabic-[34]00-normal.woff"))
+        if package.name in UNLIKE or about["license"]["type"] != "OFL-1.1" or not files:
+            sys.stderr.write(f"left out: {package.name}\n")
+            continue
+        rows.append(np.hstack([_tile(form, files[-1]) for form in FORMS]))
+        version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
+        # The first copyright line; others are of further files, in like words.
+        by = re.split(r" \S+\.ttf:", " ".join(about["license"]["attribution"].split()))[0]
+        typefaces.append({"name": about["family"], "version": version, "attribution": by})
+    OUT.mkdir(exist_ok=True)
+    cv2.imwrite(
+        str(OUT / "arabic.png"),
+        np.vstack(rows),
+        [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9],
+    )
+    about = {"tile": TILE, "forms": list(FORMS), "typefaces": typefaces}
+    head = "# Written by tools/typefaces.py. Rows of arabic.png are typefaces, columns are forms.\n"
+    text = yaml.safe_dump(about, allow_unicode=True, sort_keys=False, width=100)
+    (OUT / "arabic.yaml").write_text(head + text, encoding="utf-8")
+
+
+def _tile(form: str, file: Path) -> NDArray[np.uint8]:
+    """The form's middle line in the middle of a tile; letters of a typeface are to scale."""
+    tile = np.zeros((TILE, TILE), np.uint8)
+    font = ImageFont.truetype(str(file), 80, layout_engine=ImageFont.Layout.RAQM)
+    canvas = Image.new("L", (400, 400))
+    ImageDraw.Draw(canvas).text(
+        (200, 200), form, 255, font, anchor="ms", direction="rtl", language="ar"
+    )
+    ink = np.asarray(canvas)
+    left, top, width, height = cv2.boundingRect((ink > 50).astype(np.uint8))
+    if not width:
+        return tile
+    tall = font.getbbox("طع", direction="rtl")
+    scale = min(HIGHEST / (tall[3] - tall[1]), WIDEST / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    glyph = cv2.resize(
+        ink[top : top + height, left : left + width], size, interpolation=cv2.INTER_AREA
+    )
+    y, x = (TILE - size[1]) // 2, (TILE - size[0]) // 2
+    tile[y : y + size[1], x : x + size[0]] = glyph
+    return 255 * middle_line(tile > 110)
+
+
+def middle_line(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Thin strokes to one pixel (Zhang, Suen 1984): uint8, 0 or 1."""
+    line = mask.astype(np.uint8)
+    changed = True
+    while changed:
+        changed = False
+        for step in (0, 1):
+            around = np.pad(line, 1)
+            p = [
+                around[1 + y : 1 + y + TILE, 1 + x : 1 + x + TILE].astype(int)
+                for y, x in ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+            ]
+            count = np.sum(p, axis=0)
+            rises = np.sum([(p[i] == 0) & (p[(i + 1) % 8] == 1) for i in range(8)], axis=0)
+            if step == 0:
+                side = (p[0] * p[2] * p[4] == 0) & (p[2] * p[4] * p[6] == 0)
+            else:
+                side = (p[0] * p[2] * p[6] == 0) & (p[0] * p[4] * p[6] == 0)
+            gone = (line == 1) & (count >= 2) & (count <= 6) & (rises == 1) & side
+            changed |= bool(gone.any())
+            line[gone] = 0
+    # A square dot of an even side is thinned to nothing.
+    total, parts, _, middles = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    for part in set(range(1, total)) - set(parts[line > 0].tolist()):
+        x, y = middles[part].round().astype(int)
+        line[y, x] = 1
+    return line
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
