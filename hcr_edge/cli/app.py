@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
@@ -36,30 +37,6 @@ from hcr_edge.cli import (
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
-app = typer.Typer(
-    name="hcr-edge",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"hcr-edge {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
-    ] = False,
-) -> None:
-    """Handwritten characters on small devices: train, export, prove, read."""
-
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
     """Turn what goes wrong in a command into one line and an exit code."""
@@ -76,13 +53,41 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from error
         except OSError as error:
-            fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+            if error.filename is None:  # the output, of which nothing more can be flushed
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            fail(f"{error.filename or 'the output'}: {error.strerror or error}")
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             fail("interrupted")
             raise typer.Exit(130) from error
 
     return run
+
+
+app = typer.Typer(
+    name="hcr-edge",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@guarded
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hcr-edge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Handwritten characters on small devices: train, export, prove, read."""
 
 
 for _panel, _commands in (
@@ -119,6 +124,11 @@ app.add_typer(_synth, name="synth", rich_help_panel="Data sets")
 
 def main() -> None:
     """Run the command line; never shows a traceback for a user's mistake."""
+    # Who starts a service may have closed them.
+    sys.stdout, sys.stderr = (
+        stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        for stream in (sys.stdout, sys.stderr)
+    )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")

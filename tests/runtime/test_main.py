@@ -163,6 +163,22 @@ def test_a_full_disk_is_one_line_and_exit_code_2(options: list[str]) -> None:
     assert done.stderr == b"error: the output: No space left on device\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes them otherwise")
+@pytest.mark.parametrize("module", ["hcr_runtime", "hcr_edge"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_mistake(module: str, closed: str) -> None:
+    program = "from hcr_runtime.__main__ import main; main(['info'])"
+    if module == "hcr_edge":
+        pytest.importorskip("hcr_edge")
+        program = "import sys; sys.argv[1:] = ['--version']; from hcr_edge.cli import main; main()"
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, program],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_interrupted(letter: Letter, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupting(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
