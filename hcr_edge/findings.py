@@ -63,6 +63,8 @@ def describe_recipe(recipe: Recipe) -> str:
         parts.append(f"body of {recipe.source}")
     if recipe.teachers:
         parts.append(f"taught by {' and '.join(recipe.teachers)}")
+    if recipe.typefaces:
+        parts.append("with letters of free typefaces")
     return ", ".join(parts)
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes `hcr_edge/typefaces/arabic.png` and `.yaml`: the middle lines of typefaces' letters.
+"""Makes `hcr_edge/typefaces/SCRIPT.png` and `.yaml`: the middle lines of typefaces' letters.
 
     npm install --prefix build/typefaces @fontsource/amiri @fontsource/vibes ...
-    .venv/bin/python tools/typefaces.py build/typefaces/node_modules/@fontsource
+    .venv/bin/python tools/typefaces.py arabic build/typefaces/node_modules/@fontsource
 
 Takes the folders of fontsource packages, whose `metadata.json` names the licence: those that are
-not under the SIL Open Font License, or know no Arabic, are left out, and so is what `UNLIKE` names.
+not under the SIL Open Font License, or lack the script, are left out; so is what `UNLIKE` names.
 Needs a Pillow with Raqm, which joins and orders what it writes.
 """
 
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -25,50 +27,68 @@ from PIL import Image, ImageDraw, ImageFont
 OUT = Path(__file__).parents[1] / "hcr_edge" / "typefaces"
 TILE, HIGHEST, WIDEST = 96, 60, 76
 JOINED = "\u200d"
-FORMS = (*"اأإآبتثجحخدذرزسشصضطظعغفقكکلمنه", "ه" + JOINED, *"ويى")
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is drawn, and the text whose height sets the scale."""
+
+    forms: tuple[str, ...]
+    tall: str
+    direction: str
+    language: str
+
+
+SCRIPTS = {
+    "arabic": Script((*"اأإآبتثجحخدذرزسشصضطظعغفقكکلمنه", "ه" + JOINED, *"ويى"), "طع", "rtl", "ar"),
+    "latin": Script((*string.ascii_uppercase, *string.ascii_lowercase), "Hg", "ltr", "en"),
+}
 # Pixels, patterns, and Nastaliq, which writes a letter in a slope of its own.
 UNLIKE = {"handjet", "badeen-display", "oi", "noto-nastaliq-urdu", "rubik"}
 
 
-def main(folder: Path) -> None:
-    """Write both files, from all of the packages in `folder`."""
+def main(name: str, folder: Path) -> None:
+    """Write both files of a script, from all of the packages in `folder`."""
+    script = SCRIPTS[name]
     rows, typefaces = [], []
     for package in sorted(folder.iterdir()):
         about = json.loads((package / "metadata.json").read_text(encoding="utf-8"))
-        files = sorted(package.glob("files/*arabic-[34]00-normal.woff"))
+        files = sorted(package.glob(f"files/*-{name}-[34]00-normal.woff"))
         if package.name in UNLIKE or about["license"]["type"] != "OFL-1.1" or not files:
             sys.stderr.write(f"left out: {package.name}\n")
             continue
-        rows.append(np.hstack([_tile(form, files[-1]) for form in FORMS]))
+        rows.append(np.hstack([_tile(form, script, files[-1]) for form in script.forms]))
         version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
         # The first copyright line; others are of further files, in like words.
         by = re.split(r" \S+\.ttf:", " ".join(about["license"]["attribution"].split()))[0]
         typefaces.append({"name": about["family"], "version": version, "attribution": by})
     OUT.mkdir(exist_ok=True)
     cv2.imwrite(
-        str(OUT / "arabic.png"),
+        str(OUT / f"{name}.png"),
         np.vstack(rows),
         [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9],
     )
-    about = {"tile": TILE, "forms": list(FORMS), "typefaces": typefaces}
-    head = "# Written by tools/typefaces.py. Rows of arabic.png are typefaces, columns are forms.\n"
+    about = {"tile": TILE, "forms": list(script.forms), "typefaces": typefaces}
+    head = (
+        "# Written by tools/typefaces.py. Rows of the picture are typefaces, columns are forms.\n"
+    )
     text = yaml.safe_dump(about, allow_unicode=True, sort_keys=False, width=100)
-    (OUT / "arabic.yaml").write_text(head + text, encoding="utf-8")
+    (OUT / f"{name}.yaml").write_text(head + text, encoding="utf-8")
 
 
-def _tile(form: str, file: Path) -> NDArray[np.uint8]:
+def _tile(form: str, script: Script, file: Path) -> NDArray[np.uint8]:
     """The form's middle line in the middle of a tile; letters of a typeface are to scale."""
     tile = np.zeros((TILE, TILE), np.uint8)
     font = ImageFont.truetype(str(file), 80, layout_engine=ImageFont.Layout.RAQM)
     canvas = Image.new("L", (400, 400))
     ImageDraw.Draw(canvas).text(
-        (200, 200), form, 255, font, anchor="ms", direction="rtl", language="ar"
+        (200, 200), form, 255, font, "ms", direction=script.direction, language=script.language
     )
     ink = np.asarray(canvas)
     left, top, width, height = cv2.boundingRect((ink > 50).astype(np.uint8))
     if not width:
         return tile
-    tall = font.getbbox("طع", direction="rtl")
+    tall = font.getbbox(script.tall, direction=script.direction)
     scale = min(HIGHEST / (tall[3] - tall[1]), WIDEST / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     glyph = cv2.resize(
@@ -109,4 +129,4 @@ def middle_line(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

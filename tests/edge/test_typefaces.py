@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import string
+
 import cv2
 import numpy as np
 import pytest
 
+from hcr_edge.label_maps import find_label_map
 from hcr_edge.labels import ARABIC_LETTERS, PERSIAN_DIGITS
 from hcr_edge.typefaces import Typefaces
 
@@ -54,6 +57,20 @@ def test_pens_are_of_many_widths(typefaces: Typefaces) -> None:
     rng = np.random.default_rng(0)
     ink = [int((typefaces.write("ا", rng)[0] > 100).sum()) for _ in range(100)]
     assert max(ink) > 3 * min(ink)
+
+
+def test_small_letters_count_as_capitals_where_labels_do() -> None:
+    capitals = Typefaces([*string.ascii_uppercase])
+    rng = np.random.default_rng(0)
+    labels = {form: capitals.write(form, rng)[1] for form in capitals.forms}
+    assert [labels[form] for form in string.ascii_uppercase] == list(range(26))
+    assert [labels[form] for form in string.ascii_lowercase] == list(range(26))
+    both = Typefaces([*string.ascii_letters])
+    assert both.write("b", rng)[1] == string.ascii_letters.index("b")
+    merged = find_label_map("emnist-merged").classes
+    texts = [label.text for label in merged]
+    assert texts[Typefaces(texts).write("c", rng)[1]] == "C"
+    assert texts[Typefaces(texts).write("b", rng)[1]] == "b"
 
 
 def test_digits_have_no_typeface() -> None:
