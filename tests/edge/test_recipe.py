@@ -60,7 +60,7 @@ def test_baseline_is_the_published_one() -> None:
 
 
 def test_an_empty_augmentation_means_the_usual_strengths() -> None:
-    recipe = load_recipe("edge-s")
+    recipe = load_recipe("edge-xs")
     assert recipe.augmentation == Augmentation()
 
 
