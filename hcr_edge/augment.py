@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Ink = NDArray[np.uint8]
 
 # Sides in pixels, from the least to below the last.
-COARSE = 14, 33
+COARSE = 20, 41
 BROKEN = 24, 49
 
 
@@ -80,18 +80,15 @@ class Augmentation:
     def scan(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Return a writing coarsely scanned, or with gaps, or as it is: uint8, square."""
         # Nothing is drawn where neither is asked for: recipes of before give what they gave.
-        if not self.coarse + self.broken:
+        if self.coarse == self.broken == 0:
             return ink
         draw = rng.random()
         if draw < self.coarse:
             side = int(rng.integers(*COARSE))
             return np.asarray(cv2.resize(ink, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
         if draw < self.coarse + self.broken:
-            side = int(rng.integers(*BROKEN))
             how = cv2.INTER_NEAREST if rng.random() < 0.7 else cv2.INTER_LINEAR
-            thin = _thin(cv2.threshold(ink, int(ink.max()) // 2, 255, cv2.THRESH_BINARY)[1])
-            shrunk = np.asarray(cv2.resize(thin, (side, side), interpolation=how), np.uint8)
-            return shrunk if _reaches(shrunk, thin) else ink
+            return _break(ink, int(rng.integers(*BROKEN)), how)
         return ink
 
     def _warp(self, ink: Ink, rng: np.random.Generator) -> Ink:
@@ -138,23 +135,34 @@ class Augmentation:
         return ink
 
 
-def _thin(ink: Ink) -> Ink:
+def _break(ink: Ink, side: int, how: int) -> Ink:
+    """Thin strokes, shrunk to `side` without smoothing; `ink` itself where too little is left."""
+    mask = _mask(ink)
+    thin = _thin(mask)
+    shrunk = np.asarray(cv2.resize(thin, (side, side), interpolation=how), np.uint8)
+    scale = len(ink) / side
+    reach = scale * max(cv2.boundingRect(shrunk)[2:]) >= 0.7 * max(cv2.boundingRect(mask)[2:])
+    if not reach or cv2.countNonZero(shrunk) * scale**2 < 0.4 * cv2.countNonZero(thin):
+        return ink
+    # A dot that fell between the pixels is set again: without it, it is another letter.
+    _, parts, _, middles = cv2.connectedComponentsWithStats(mask)
+    again = cv2.resize(shrunk, ink.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    for part in set(range(1, len(middles))) - set(parts[again > 0].tolist()):
+        x, y = (middles[part] / scale).astype(int)
+        shrunk[y, x] = 255
+    return shrunk
+
+
+def _thin(mask: Ink) -> Ink:
     """Thin strokes while all of their parts are left, by four pixels a side at most."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    parts = cv2.connectedComponents(ink)[0]
+    parts = cv2.connectedComponents(mask)[0]
     for _ in range(4):
-        thinner = cv2.erode(ink, cross)
+        thinner = cv2.erode(mask, cross)
         if cv2.connectedComponents(thinner)[0] != parts:
             break
-        ink = thinner
-    return ink
-
-
-def _reaches(shrunk: Ink, ink: Ink) -> bool:
-    """Whether what is left reaches about as far: an end that is gone makes another letter."""
-    sides = zip(cv2.boundingRect(shrunk)[2:], cv2.boundingRect(ink)[2:], strict=True)
-    scale = len(ink) / len(shrunk)
-    return all(left * scale >= 0.75 * side for left, side in sides)
+        mask = thinner
+    return mask
 
 
 def _mask(ink: Ink) -> Ink:

@@ -52,7 +52,8 @@ class InkBatches(keras.utils.PyDataset):
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
-        self.typefaces = Typefaces([label.text for label in data.label_set])
+        classes = [label.text for label in data.label_set] if recipe.typefaces else []
+        self.typefaces = Typefaces(classes)
         self.written = 0
         if self.typefaces.forms:
             self.written = math.ceil(recipe.typefaces * self.batch_size)
@@ -120,7 +121,7 @@ class InkBatches(keras.utils.PyDataset):
         return [preprocess(ink, self.spec) for ink in inks]
 
     def _writing(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Letters in printed typefaces, and their targets: teachers know not all of their forms."""
+        """Letters of typefaces, and their targets: teachers know not all of their forms."""
         known = self.typefaces.forms
         forms = [known[i] for i in rng.integers(len(known), size=self.written)]
         inks, labels = zip(*(self.typefaces.write(form, rng) for form in forms), strict=True)

@@ -15,7 +15,7 @@ from hcr_edge.protocol import protocol_of
 from hcr_edge.recipe import Recipe
 from hcr_edge.run_folder import State
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import ModelSpec
+from hcr_runtime import ModelSpec, Provenance
 
 
 def result_of(
@@ -63,9 +63,16 @@ def describe_recipe(recipe: Recipe) -> str:
         parts.append(f"body of {recipe.source}")
     if recipe.teachers:
         parts.append(f"taught by {' and '.join(recipe.teachers)}")
-    if recipe.typefaces:
-        parts.append("with letters of free typefaces")
     return ", ".join(parts)
+
+
+def with_typefaces(provenance: Provenance) -> Provenance:
+    """Say that letters of typefaces were learned too."""
+    return replace(
+        provenance,
+        training_data=f"{provenance.training_data}; letters of free typefaces",
+        data_licence=f"{provenance.data_licence}; typefaces: OFL-1.1",
+    )
 
 
 def with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> ModelSpec:

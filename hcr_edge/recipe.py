@@ -227,6 +227,12 @@ def _augmentation(path: Path, strengths: Mapping[str, Any]) -> Augmentation:
         raise RecipeError(
             f"{path}: augmentation: {wrong[0]} is {fields[wrong[0]]!r}", allowed="0 to 10"
         )
+    shares = fields.get("coarse", 0.0), fields.get("broken", 0.0)
+    if sum(shares) > 1:
+        raise RecipeError(
+            f"{path}: augmentation: coarse and broken are {shares[0]} and {shares[1]}",
+            allowed="probabilities, together at most 1",
+        )
     sides = fields["resolution"]
     whole = isinstance(sides, tuple) and all(type(side) is int for side in sides)
     if not (whole and len(sides) == 2 and 8 <= sides[0] <= sides[1] <= 1024):

@@ -20,7 +20,13 @@ from hcr_edge.batches import InkBatches
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
-from hcr_edge.findings import commonest_mistakes, describe_recipe, result_of, with_findings
+from hcr_edge.findings import (
+    commonest_mistakes,
+    describe_recipe,
+    result_of,
+    with_findings,
+    with_typefaces,
+)
 from hcr_edge.neighbours import Neighbours
 from hcr_edge.outliers import TRAINED, draw_outliers
 from hcr_edge.protocol import protocol_of, split_dataset
@@ -110,6 +116,8 @@ def train(
     )
     # Whatever is wrong with what the recipe names shows before the folder is made.
     batches = InkBatches(training, spec, recipe)
+    if batches.written:
+        spec = replace(spec, provenance=with_typefaces(spec.provenance))
     body = None if recipe.source is None else _body(recipe.source, spec)
     run = _Run(recipe, folder, spec, folder.open(recipe, resume), batches, body, watcher)
     state = run.state

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes `hcr_edge/typefaces/SCRIPT.png` and `.yaml`: the middle lines of typefaces' letters.
 
-    npm install --prefix build/typefaces @fontsource/amiri @fontsource/vibes ...
+    npm install --prefix build/typefaces @fontsource/amiri@5.3.0 @fontsource/vibes@5.2.8 ...
     .venv/bin/python tools/typefaces.py arabic build/typefaces/node_modules/@fontsource
 
-Takes the folders of fontsource packages, whose `metadata.json` names the licence: those that are
-not under the SIL Open Font License, or lack the script, are left out; so is what `UNLIKE` names.
-Needs a Pillow with Raqm, which joins and orders what it writes.
+The YAML files name the packages and versions. Takes the folders of fontsource packages, whose
+`metadata.json` names the licence: those that are not under the SIL Open Font License, or lack the
+script, are left out; so is what `UNLIKE` names. Needs a Pillow with Raqm, which joins and orders
+what it writes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -43,8 +45,14 @@ SCRIPTS = {
     "arabic": Script((*"اأإآبتثجحخدذرزسشصضطظعغفقكکلمنه", "ه" + JOINED, *"ويى"), "طع", "rtl", "ar"),
     "latin": Script((*string.ascii_uppercase, *string.ascii_lowercase), "Hg", "ltr", "en"),
 }
-# Pixels, patterns, and Nastaliq, which writes a letter in a slope of its own.
-UNLIKE = {"handjet", "badeen-display", "oi", "noto-nastaliq-urdu", "rubik"}
+# Pixels and patterns; Nastaliq, which slopes; letters that are read as others;
+# and what repeats another's.
+UNLIKE = {
+    *("handjet", "badeen-display", "oi", "rubik", "noto-nastaliq-urdu", "gulzar"),
+    *("qahiri", "alkalami", "rakkas", "dawning-of-a-new-day", "mr-dafoe", "cedarville-cursive"),
+    *("licorice", "over-the-rainbow"),
+    *("amiri-quran", "aref-ruqaa-ink", "cairo-play", "reem-kufi-fun"),
+}
 
 
 def main(name: str, folder: Path) -> None:
@@ -61,7 +69,9 @@ def main(name: str, folder: Path) -> None:
         version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
         # The first copyright line; others are of further files, in like words.
         by = re.split(r" \S+\.ttf:", " ".join(about["license"]["attribution"].split()))[0]
-        typefaces.append({"name": about["family"], "version": version, "attribution": by})
+        typefaces.append(
+            {"package": package.name, "version": version, "licence": "OFL-1.1", "attribution": by}
+        )
     OUT.mkdir(exist_ok=True)
     cv2.imwrite(
         str(OUT / f"{name}.png"),
@@ -77,8 +87,10 @@ def main(name: str, folder: Path) -> None:
 
 
 def _tile(form: str, script: Script, file: Path) -> NDArray[np.uint8]:
-    """The form's middle line in the middle of a tile; letters of a typeface are to scale."""
+    """The form's middle line in the middle of a tile, to scale; nothing where the file lacks it."""
     tile = np.zeros((TILE, TILE), np.uint8)
+    if not {ord(letter) for letter in form} - {ord(JOINED)} <= set(TTFont(file).getBestCmap()):
+        return tile  # the typeface would draw an empty box
     font = ImageFont.truetype(str(file), 80, layout_engine=ImageFont.Layout.RAQM)
     canvas = Image.new("L", (400, 400))
     ImageDraw.Draw(canvas).text(
@@ -86,8 +98,6 @@ def _tile(form: str, script: Script, file: Path) -> NDArray[np.uint8]:
     )
     ink = np.asarray(canvas)
     left, top, width, height = cv2.boundingRect((ink > 50).astype(np.uint8))
-    if not width:
-        return tile
     tall = font.getbbox(script.tall, direction=script.direction)
     scale = min(HIGHEST / (tall[3] - tall[1]), WIDEST / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -5,12 +5,14 @@ Exit codes: 0 done, 1 beyond a limit, 2 bad input, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,33 +39,6 @@ from hcr_edge.cli import (
 from hcr_edge.cli.console import fail, warn
 from hcr_runtime import HcrError
 
-
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what goes wrong in a command into one line and an exit code."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except HcrError as error:
-            fail(str(error))
-            raise typer.Exit(2) from error
-        except BrokenPipeError as error:
-            # The reader of a pipe has gone: let the interpreter flush nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from error
-        except OSError as error:
-            if error.filename is None:  # the output, of which nothing more can be flushed
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            fail(f"{error.filename or 'the output'}: {error.strerror or error}")
-            raise typer.Exit(2) from error
-        except KeyboardInterrupt as error:
-            fail("interrupted")
-            raise typer.Exit(130) from error
-
-    return run
-
-
 app = typer.Typer(
     name="hcr-edge",
     no_args_is_help=True,
@@ -74,7 +49,6 @@ app = typer.Typer(
 )
 
 
-@guarded
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"hcr-edge {__version__}")
@@ -88,6 +62,43 @@ def _root(
     ] = False,
 ) -> None:
     """Handwritten characters on small devices: train, export, prove, read."""
+
+
+def describe(error: OSError) -> str:
+    """What went wrong, with which file; where none is named it is what the answers go to."""
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        discard_output()
+        return f"the output: {error.strerror}"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def discard_output() -> None:
+    """Let the interpreter flush what cannot be written to nowhere, as it ends."""
+    with suppress(OSError):  # what tests put in its place has no number
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn what goes wrong in a command into one line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except HcrError as error:
+            fail(str(error))
+            raise typer.Exit(2) from error
+        except BrokenPipeError as error:  # the reader of a pipe has gone
+            discard_output()
+            raise typer.Exit(0) from error
+        except OSError as error:
+            fail(describe(error))
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            fail("interrupted")
+            raise typer.Exit(130) from error
+
+    return run
 
 
 for _panel, _commands in (
@@ -137,7 +148,11 @@ def main() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_Warnings()])
     interrupt.listen()
-    app()
+    try:
+        app()
+    except OSError as error:  # of what is said before a command runs: --help, --version
+        fail(describe(error))
+        sys.exit(2)
 
 
 class _Warnings(logging.Handler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -22,7 +22,8 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def fail(message: str) -> None:
     """Print an error as one line."""
-    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+    with suppress(OSError):  # the exit code tells it too
+        err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
 def warn(message: str) -> None:

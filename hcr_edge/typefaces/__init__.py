@@ -1,7 +1,7 @@
-"""Letters of printed typefaces, written with pens of every width: forms that a data set lacks.
+"""Letters of free typefaces, written with pens of every width: forms that a data set lacks.
 
 AHCD's writers wrote أ for alef and هـ for heh; a stranger writes ا, إ and ه. The middle lines of
-free typefaces hold every form; the YAML files name them, and `tools/typefaces.py` made all files.
+typefaces hold every form; `tools/typefaces.py` made the pictures of them, and what names them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SCRIPTS = "arabic", "latin"
 
 _FOLDER = files("hcr_edge.typefaces")
 _JOINED = "\u200d"  # asks a typeface for the form that joins its neighbour
+_BAR = 10  # pixels: what is narrower is a bar
 _WIDTHS = 2, 9  # of the pen, pixels of a tile of 96: from the least to below the last
 
 
@@ -50,7 +51,7 @@ class Typefaces:
             tiles = sheet.reshape(rows, side, columns, side).transpose(2, 0, 1, 3)
             for form, label, column in zip(about["forms"], labels, tiles, strict=True):
                 if label is not None:
-                    self._tiles[form] = column, label
+                    self._tiles[form] = column[_shown(column, form, texts[label])], label
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -69,6 +70,13 @@ class Typefaces:
         pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
         ink = cv2.GaussianBlur(cv2.dilate(line, pen), (0, 0), 0.7)
         return np.asarray(ink, np.uint8), label
+
+
+def _shown(tiles: NDArray[np.uint8], form: str, text: str) -> NDArray[np.bool_]:
+    """Which typefaces know the form, and write it as no other letter is written: (typefaces,)."""
+    columns = tiles.any(axis=1).sum(axis=1)
+    # A small l that is a bar is no L: most bars are an I.
+    return np.asarray(columns >= _BAR if (form, text) == ("l", "L") else columns > 0, np.bool_)
 
 
 def _label(letter: str, texts: Sequence[str]) -> int | None:

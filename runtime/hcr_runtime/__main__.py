@@ -10,9 +10,11 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -122,7 +124,7 @@ def _classify(chosen: argparse.Namespace) -> int:
     code = 0
     for name in chosen.images:
         try:
-            image = sys.stdin.buffer if name == "-" else name
+            image = _standard_input() if name == "-" else name
             found = classifier.classify(image, chosen.top, allow=chosen.allow, deny=chosen.deny)
         except HcrError as error:
             code = 2
@@ -142,7 +144,7 @@ def _classify(chosen: argparse.Namespace) -> int:
 
 
 def _read(chosen: argparse.Namespace) -> int:
-    page = sys.stdin.buffer if chosen.page == "-" else chosen.page
+    page = _standard_input() if chosen.page == "-" else chosen.page
     glyphs = Classifier.load(chosen.model, engine=chosen.engine).read(page)
     if chosen.json:
         answer = {"page": chosen.page, "glyphs": [glyph.to_dict() for glyph in glyphs]}
@@ -202,6 +204,10 @@ def _versions(onnxruntime: str) -> dict[str, str]:
     }
 
 
+def _standard_input() -> BinaryIO:
+    return sys.stdin.buffer if sys.stdin else BytesIO()
+
+
 def _discard_output() -> None:
     """Let the interpreter flush what cannot be written to nowhere, as it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -212,7 +218,8 @@ def _say(text: str) -> None:
 
 
 def _fail(problem: object) -> None:
-    sys.stderr.write(f"error: {' '.join(str(problem).split())}\n")
+    with suppress(OSError):  # the exit code tells it too
+        sys.stderr.write(f"error: {' '.join(str(problem).split())}\n")
 
 
 if __name__ == "__main__":

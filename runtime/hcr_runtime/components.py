@@ -254,17 +254,22 @@ def _near(
     All pairs of a noisy page's thousands would take seconds, and gigabytes.
     """
     low, high = components.low[kept], components.high[kept]
+    low_of, high_of = components.low[letters], components.high[letters]
     reach = np.maximum(components.length[letters], 0.7 * size)
     far = np.maximum(DOT_REACH * reach, STROKE_GAP * components.stroke)
-    from_left = np.argsort(low[:, 0], kind="stable")
-    lefts = low[from_left, 0]
-    widest = (high - low)[:, 0].max()
-    start = np.searchsorted(lefts, components.low[letters, 0] - far - widest)
-    counts = np.searchsorted(lefts, components.high[letters, 0] + far, side="right") - start
+    # Sorted along the longer side of the page, few pairs come so far as to be compared.
+    along = int((high.max(axis=0) - low.min(axis=0)).argmax())
+    across = 1 - along
+    from_low = np.argsort(low[:, along], kind="stable")
+    starts = low[from_low, along]
+    # What reaches to a letter may begin before it, by its own length.
+    longest = (high - low)[:, along].max()
+    first = np.searchsorted(starts, low_of[:, along] - far - longest)
+    counts = np.searchsorted(starts, high_of[:, along] + far, side="right") - first
     letter = np.repeat(np.arange(len(letters)), counts)
     within = np.arange(len(letter)) - np.repeat(np.cumsum(counts) - counts, counts)
-    place = from_left[start[letter] + within]
-    low_of, high_of = components.low[letters[letter], 1], components.high[letters[letter], 1]
-    gap = np.maximum(low_of - high[place, 1], low[place, 1] - high_of)
+    place = from_low[first[letter] + within]
+    low_of, high_of = low_of[letter, across], high_of[letter, across]
+    gap = np.maximum(low_of - high[place, across], low[place, across] - high_of)
     near = gap <= far[letter]
     return place[near], letter[near]

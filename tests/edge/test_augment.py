@@ -138,17 +138,50 @@ def test_a_coarse_scan_has_few_pixels(discs: NDArray[np.uint8]) -> None:
     assert (min(sides), max(sides)) == (COARSE[0], COARSE[1] - 1)
 
 
-def test_broken_strokes_have_gaps_but_reach_as_far(ahcd: Callable[[str], Dataset]) -> None:
+def _broken(text: str, ahcd: Callable[[str], Dataset]) -> list[tuple[NDArray, NDArray]]:
+    """Writings of AHCD's letter, and their broken scans."""
     data, rng = ahcd("test"), np.random.default_rng(0)
-    index = [label.text for label in ARABIC_LETTERS].index("ح")
-    augment = replace(STILL, resolution=(96, 96), broken=1.0)
-    more = []
-    for ink in _ink(data, index, 40):
-        torn = augment(ink, rng)
-        more.append(cv2.connectedComponents(torn)[0] > cv2.connectedComponents(ink)[0])
-        extents = [max(cv2.boundingRect(i)[2:]) / len(i) for i in (torn, ink)]
-        assert extents[0] == pytest.approx(extents[1], abs=0.25)
-    assert np.mean(more) > 0.4
+    index = [label.text for label in ARABIC_LETTERS].index(text)
+    augment = replace(Augmentation(), broken=1.0, noise=0.0)
+    written = [augment.write(ink, rng) for ink in _ink(data, index, 60)]
+    return [(ink, augment.scan(ink, rng)) for ink in written]
+
+
+def test_broken_strokes_have_gaps(ahcd: Callable[[str], Dataset]) -> None:
+    pairs = _broken("ح", ahcd)
+    more = [cv2.connectedComponents(torn)[0] > _parts(ink) + 1 for ink, torn in pairs]
+    assert np.mean(more) > 0.1
+
+
+@pytest.mark.parametrize("text", [*"جزذنتثشقبف"])
+def test_what_is_broken_keeps_its_dots_and_its_reach(
+    text: str, ahcd: Callable[[str], Dataset]
+) -> None:
+    """Without a dot it is another letter, under a wrong name."""
+    for ink, torn in _broken(text, ahcd):
+        mask = (ink > ink.max() // 5).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
+        left = cv2.resize(torn, ink.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        left = cv2.dilate(left, np.ones((3, 3), np.uint8))  # half a pixel of the coarse grid
+        whole = {part for part in range(1, count) if stats[part, cv2.CC_STAT_AREA] >= 4}
+        assert whole <= set(parts[left > 0].tolist())
+        longer = [max(cv2.boundingRect(image)[2:]) / len(image) for image in (torn, mask)]
+        assert longer[0] > 0.6 * longer[1]
+
+
+def test_a_faint_dot_is_kept() -> None:
+    ink = np.zeros((96, 96), np.uint8)
+    cv2.line(ink, (30, 70), (66, 70), 255, 6)
+    cv2.circle(ink, (48, 40), 3, 90, -1)
+    augment, rng = replace(STILL, resolution=(96, 96), broken=1.0), np.random.default_rng(0)
+    for _ in range(50):
+        torn = augment.scan(ink, rng)
+        assert torn[: len(torn) // 2].any()
+
+
+def test_nothing_stays_nothing() -> None:
+    augment, rng = replace(STILL, broken=1.0), np.random.default_rng(0)
+    assert not augment.scan(np.zeros((48, 48), np.uint8), rng).any()
 
 
 def test_what_is_not_asked_for_takes_no_chance(discs: NDArray[np.uint8]) -> None:

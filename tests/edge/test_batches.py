@@ -99,8 +99,7 @@ def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:
     teacher, labels = load_keras(find_checkpoint(TEACHER)), InkBatches(letters, SPEC, taught)[0][1]
     right = targets.argmax(axis=1) == labels.argmax(axis=1)
     of_the_torn = teacher.scores(images).argmax(axis=1) == labels.argmax(axis=1)
-    assert right.mean() > of_the_torn.mean() + 0.1
-    assert right.mean() > 0.9
+    assert right.mean() > max(of_the_torn.mean(), 0.95)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,9 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("augmentation: [0.1]", "augmentation"),
         ("augmentation: {rotation: much}", "rotation"),
         ("augmentation: {resolution: 48}", "resolution"),
+        ("augmentation: {coarse: 0.8, broken: 0.5}", "coarse and broken"),
+        ("augmentation: {coarse: 2}", "coarse and broken"),
+        ("typefaces: 0.8", "typefaces"),
         ("augmentation: {resolution: [96, 48]}", "resolution"),  # the wrong way round
         ("augmentation: {resolution: [48]}", "resolution"),
         ("dataset: [ahcd]", "dataset"),

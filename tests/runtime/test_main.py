@@ -163,20 +163,31 @@ def test_a_full_disk_is_one_line_and_exit_code_2(options: list[str]) -> None:
     assert done.stderr == b"error: the output: No space left on device\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes them otherwise")
-@pytest.mark.parametrize("module", ["hcr_runtime", "hcr_edge"])
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_closed_streams_are_no_mistake(module: str, closed: str) -> None:
-    program = "from hcr_runtime.__main__ import main; main(['info'])"
-    if module == "hcr_edge":
-        pytest.importorskip("hcr_edge")
-        program = "import sys; sys.argv[1:] = ['--version']; from hcr_edge.cli import main; main()"
-    done = subprocess.run(
-        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, program],
-        capture_output=True,
-        check=False,
+def _shell(redirected: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    line = f'"$0" -m hcr_runtime "$@" {redirected}'
+    return subprocess.run(
+        ["sh", "-c", line, sys.executable, *arguments], capture_output=True, check=False
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes them otherwise")
+def test_closed_streams_are_no_mistake() -> None:
+    done = _shell(">&-", "info")
     assert (done.returncode, done.stderr) == (0, b"")
+    done = _shell("2>&-", "info")
+    assert done.returncode == 0
+    assert b"arabic-letters" in done.stdout
+    assert _shell(">&- 2>&-", "info").returncode == 0
+    done = _shell("<&-", "classify", "-")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: ")
+    assert b"Traceback" not in done.stderr
+    assert _shell("2>&-", "classify", "no-such.png").returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_what_cannot_be_said_is_told_by_the_exit_code() -> None:
+    assert _shell("2>/dev/full", "classify", "no-such.png").returncode == 2
 
 
 def test_interrupted(letter: Letter, monkeypatch: pytest.MonkeyPatch) -> None:

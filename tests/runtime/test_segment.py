@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Box, Classifier, ImageError, find_glyphs, frames, largest_glyph
 from hcr_runtime.boxed import group_in_boxes
-from hcr_runtime.components import Components
+from hcr_runtime.components import Components, group_on_paper
 from hcr_runtime.image import to_gray
 from hcr_runtime.segment import MIN_SHARE, crop_glyph
 
@@ -249,6 +249,31 @@ def test_boxes_without_a_place_for_letters_hold_none() -> None:
     mask[10:30, 20:24] = 255
     components = Components(mask, mask, np.zeros_like(mask))
     assert group_in_boxes(components, np.zeros((40, 60), np.int32)) is None
+
+
+def test_pairs_that_are_not_compared_would_not_have_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_pairs(
+        _: Components, kept: NDArray[np.int64], letters: NDArray[np.int64], size: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.repeat(np.arange(len(kept)), len(letters)), np.tile(
+            np.arange(len(letters)), len(kept)
+        )
+
+    rng = np.random.default_rng(0)
+    joined = 0
+    for turn in range(60):
+        mask = np.zeros((300, 500) if turn % 2 else (500, 300), np.uint8)
+        for _ in range(int(rng.integers(5, 120))):
+            x, y = rng.integers(0, mask.shape[1]), rng.integers(0, mask.shape[0])
+            wide, high = rng.integers(1, 40, 2) if rng.random() < 0.4 else rng.integers(1, 7, 2)
+            cv2.ellipse(mask, (int(x), int(y)), (int(wide), int(high)), 0, 0, 360, 255, 2)
+        components = Components(mask, mask, np.zeros_like(mask))
+        found = group_on_paper(components)
+        with monkeypatch.context() as patched:
+            patched.setattr("hcr_runtime.components._near", all_pairs)
+            assert group_on_paper(components) == found
+        joined += sum(len(group.members) > 1 for group in found)
+    assert joined > 100
 
 
 def test_a_page_of_noise_takes_little_memory() -> None:
