@@ -69,7 +69,8 @@ def test_letters_are_found_whole_and_read(
     _, score = read(LOOKS[name], written, classifier)
     assert score.letters >= 4
     assert score.found >= 0.94 * score.letters
-    assert score.read >= 0.85 * score.letters
+    # Forty letters are few: one more or less says nothing (`benchmarks/pages.py` has hundreds).
+    assert score.read >= 0.82 * score.letters
     assert score.false <= 2
 
 
