@@ -66,10 +66,11 @@ def test_neighbours_are_shown_as_nothing(ahcd: Callable[[str], Dataset]) -> None
     assert (np.ptp(images[36:], axis=(1, 2, 3)) > 0).all()
 
 
-def test_digits_have_no_neighbours(data_dir: Path) -> None:
+@pytest.mark.parametrize("share", ["neighbours", "typefaces"])
+def test_digits_have_none(share: str, data_dir: Path) -> None:
     spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")
     digits = load_dataset("hoda", "test", data_dir=data_dir).limit(64)
-    recipe = Recipe("m", "edge-s", batch_size=32, neighbours=0.25)
+    recipe = replace(Recipe("m", "edge-s", batch_size=32), **{share: 0.25})
     assert len(InkBatches(digits, spec, recipe)[0][0]) == 32
 
 
@@ -82,13 +83,6 @@ def test_typefaces_join_a_batch_under_their_labels(letters: Dataset) -> None:
     assert (np.ptp(images[36:], axis=(1, 2, 3)) > 0).all()
     read = load_keras(find_checkpoint(TEACHER)).scores(images[36:])
     assert (read.argmax(axis=1) == targets[36:].argmax(axis=1)).mean() > 0.5
-
-
-def test_digits_are_not_written_in_typefaces(data_dir: Path) -> None:
-    spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")
-    digits = load_dataset("hoda", "test", data_dir=data_dir).limit(64)
-    recipe = Recipe("m", "edge-s", batch_size=32, typefaces=0.25)
-    assert len(InkBatches(digits, spec, recipe)[0][0]) == 32
 
 
 def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:

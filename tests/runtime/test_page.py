@@ -46,12 +46,16 @@ LOOKS = {
 }
 
 
+def _letters(samples_dir: Path, seed: int) -> list[tuple[str, Image]]:
+    files = sorted((samples_dir / "arabic-letters" / "test").glob("*/*.png"))
+    chosen = np.random.default_rng(seed).permutation(len(files))[:40]
+    return [(chr(int(files[i].parent.name[2:], 16)), to_gray(files[i])) for i in chosen]
+
+
 @pytest.fixture(scope="module")
 def written(samples_dir: Path) -> list[tuple[str, Image]]:
     """Forty letters in a mixed order, each with its character."""
-    files = sorted((samples_dir / "arabic-letters" / "test").glob("*/*.png"))
-    chosen = np.random.default_rng(4).permutation(len(files))[:40]
-    return [(chr(int(files[i].parent.name[2:], 16)), to_gray(files[i])) for i in chosen]
+    return _letters(samples_dir, 4)
 
 
 def read(
@@ -64,14 +68,16 @@ def read(
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_letters_are_found_whole_and_read(
-    name: str, written: list[tuple[str, Image]], classifier: Classifier
+    name: str, samples_dir: Path, classifier: Classifier
 ) -> None:
-    _, score = read(LOOKS[name], written, classifier)
-    assert score.letters >= 4
-    assert score.found >= 0.94 * score.letters
-    # Forty letters are few: one more or less says nothing (`benchmarks/pages.py` has hundreds).
-    assert score.read >= 0.82 * score.letters
-    assert score.false <= 2
+    """On three pages: of forty letters, one more or less would decide."""
+    pages = [_letters(samples_dir, seed) for seed in (4, 5, 6)]
+    scores = [read(LOOKS[name], letters, classifier)[1] for letters in pages]
+    written = sum(score.letters for score in scores)
+    assert written >= 12
+    assert sum(score.found for score in scores) >= 0.94 * written
+    assert sum(score.read for score in scores) >= 0.85 * written
+    assert all(score.false <= 2 for score in scores)
 
 
 @pytest.mark.parametrize("name", ["blank", "ruled", "turned", "table"])
