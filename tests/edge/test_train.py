@@ -255,12 +255,18 @@ def test_two_folders_of_ones_own_are_two_sources(tmp_path: Path) -> None:
     [
         Recipe("m", "no-such-network"),
         Recipe("m", "edge-s", dataset="no-such-set"),
-        Recipe("m", "edge-s", teachers=("no-such-teacher",), distill=0.5),
     ],
 )
 def test_a_bad_recipe_leaves_no_folder(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises((RecipeError, DataError, ModelError), match="no-such"):
+    with pytest.raises((RecipeError, DataError), match="no-such"):
         train(recipe, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_teacher_leaves_no_folder(data_dir: Path, tmp_path: Path) -> None:
+    recipe = Recipe("m", "edge-s", teachers=("no-such-teacher",), distill=0.5)
+    with pytest.raises(ModelError, match="no-such"):
+        train(recipe, tmp_path / "run", data_dir=data_dir)
     assert list(tmp_path.iterdir()) == []
 
 
