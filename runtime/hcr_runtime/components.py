@@ -16,9 +16,12 @@ from hcr_runtime.image import GrayImage
 SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
 # Or thinner and fainter than it, both.
 FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
+# Dots may be smaller than specks where they are this dark beside the writing.
+SMALL_DOT, SMALL_DOT_LEVEL = 0.15, 0.42
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
-# a stroke, is a rest of it.
+# a stroke, is a rest of it; but for dots: so short (in strokes' widths), and so dark.
 REST, REST_WIDTH = 0.55, 0.75
+DOT_LENGTH, DOT_LEVEL = 2.5, 0.65
 # What the page's edge cuts and fills so much of the page is what the sheet lies on.
 DESK = 0.02
 # Most components that are looked at on a page.
@@ -88,6 +91,7 @@ class Components:
         is_rest: Whether it is what erasing left of a line, (N,).
         width: Of its strokes, in pixels, (N,).
         stroke: Usual width of a stroke in pixels.
+        dark: `level` in shares of the writing's, (N,).
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
@@ -113,15 +117,19 @@ class Components:
         rim = self.area - np.bincount(inner, minlength=count)
         self.width = 2 * self.area / np.maximum(rim, 1)
         # Long components speak for the writing, specks do not.
-        self.stroke = weighted_median(self.width[~self.is_cut], self.length[~self.is_cut])
+        whole = ~self.is_cut
+        self.stroke = weighted_median(self.width[whole], self.length[whole])
+        self.dark = self.level / max(weighted_median(self.level[whole], self.length[whole]), 1.0)
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
-        self.is_rest = thin & (on_line > REST * self.area)
+        dot = (self.length <= DOT_LENGTH * self.stroke) & (self.dark > DOT_LEVEL)
+        self.is_rest = thin & (on_line > REST * self.area) & ~dot
 
     def usable(self) -> NDArray[np.bool_]:
         """Which components are neither specks nor cut by the page's edge."""
-        least = max(SPECK_PIXELS, SPECK * self.stroke**2)
-        usable = (self.area >= least) & ~self.is_cut & ~self.is_rest
+        share = np.where(self.dark > SMALL_DOT_LEVEL, SMALL_DOT, SPECK)
+        usable = self.area >= np.maximum(SPECK_PIXELS, share * self.stroke**2)
+        usable &= ~self.is_cut & ~self.is_rest
         usable[0] = False
         if np.count_nonzero(usable) > MOST:
             # Noise: the largest bound the time.

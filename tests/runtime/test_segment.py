@@ -243,6 +243,42 @@ def test_crops_of_a_page_are_read(letter: Letter, classifier: Classifier) -> Non
     assert sum(a == b for a, b in zip(names, wanted, strict=True)) >= 10
 
 
+def dotted(level: int, side: int, *, line: int | None = None) -> Image:
+    """Three strokes 8 pixels wide, in ink of 200, each over a dot; a line through the dots."""
+    page = np.full((300, 600), 255, np.uint8)
+    if line is not None:
+        page[line - 1 : line + 2] = 170
+    for x in (120, 280, 440):
+        page[80:88, x : x + 60] = page[80:140, x : x + 8] = 55
+        page[152 : 152 + side, x + 30 : x + 30 + side] = 255 - level
+    return page
+
+
+def bottoms(page: Image) -> list[int]:
+    return [glyph.box.top + glyph.box.height for glyph in find_glyphs(page)]
+
+
+@pytest.mark.parametrize(
+    ("level", "side", "kept"),
+    [
+        (200, 8, True),
+        (200, 4, True),  # a quarter of the square of a stroke's width
+        (130, 4, True),
+        (60, 4, False),  # as pale as what lies on the paper
+        (200, 2, False),
+    ],
+)
+def test_small_dots_belong_to_their_letter_where_they_are_dark(
+    level: int, side: int, kept: bool
+) -> None:
+    assert bottoms(dotted(level, side)) == [152 + side if kept else 140] * 3
+
+
+def test_a_dot_on_a_ruled_line_is_no_rest_of_it() -> None:
+    assert bottoms(dotted(200, 5, line=154)) == [157] * 3
+    assert bottoms(dotted(0, 5, line=154)) == [140] * 3, "the line itself goes"
+
+
 def test_boxes_without_a_place_for_letters_hold_none() -> None:
     """Noise made lines that cross, and left no pixel between them."""
     mask = np.zeros((40, 60), np.uint8)
