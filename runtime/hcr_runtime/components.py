@@ -16,6 +16,8 @@ from hcr_runtime.image import GrayImage
 SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
 # Or thinner and fainter than it, both.
 FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
+# What is so much fainter than most of the ink is none of it.
+FAINT = 0.25
 # Dots may be smaller than specks where they are this dark beside the writing.
 SMALL_DOT, SMALL_DOT_LEVEL = 0.15, 0.42
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
@@ -90,8 +92,9 @@ class Components:
         is_cut: Whether it reaches the page's edge, (N,).
         is_rest: Whether it is what erasing left of a line, (N,).
         width: Of its strokes, in pixels, (N,).
+        dark: `level` in shares of the ink's, (N,).
+        is_faint: Whether it is much fainter than that, (N,).
         stroke: Usual width of a stroke in pixels.
-        dark: `level` in shares of the writing's, (N,).
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
@@ -118,8 +121,11 @@ class Components:
         self.width = 2 * self.area / np.maximum(rim, 1)
         # Long components speak for the writing, specks do not.
         whole = ~self.is_cut
-        self.stroke = weighted_median(self.width[whole], self.length[whole])
-        self.dark = self.level / max(weighted_median(self.level[whole], self.length[whole]), 1.0)
+        self.dark = self.level / max(weighted_median(self.level[whole], total[whole]), 1.0)
+        # Where little is written there is more grain, and rests of lines, than writing.
+        self.is_faint = self.dark <= FAINT
+        written = whole & ~self.is_faint
+        self.stroke = weighted_median(self.width[written], self.length[written])
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         dot = (self.length <= DOT_LENGTH * self.stroke) & (self.dark > DOT_LEVEL)
@@ -129,7 +135,7 @@ class Components:
         """Which components are neither specks nor cut by the page's edge."""
         share = np.where(self.dark > SMALL_DOT_LEVEL, SMALL_DOT, SPECK)
         usable = self.area >= np.maximum(SPECK_PIXELS, share * self.stroke**2)
-        usable &= ~self.is_cut & ~self.is_rest
+        usable &= ~(self.is_cut | self.is_rest | self.is_faint)
         usable[0] = False
         if np.count_nonzero(usable) > MOST:
             # Noise: the largest bound the time.

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.persian_form import read_whole
+from hcr_edge.synth.paper import blank_sheet, write
 from hcr_runtime import Classifier, ImageError, Limits, find_glyphs, largest_glyph, read_page
 from hcr_runtime.image import to_gray
 from tests.composed_pages import (
@@ -110,6 +111,18 @@ def test_photographed_form(data_dir: Path) -> None:
     digits = read_whole(photograph, Classifier.load("persian-digits"))
     assert digits.right >= 0.9 * digits.known == 0.9 * 40
     assert digits.refused > 0.5 * digits.strangers
+
+
+def test_a_single_letter_on_ruled_paper_is_found_alone(written: list[tuple[str, Image]]) -> None:
+    """There is more of what erasing left of faint lines, and of grain, than of the writing."""
+    rng = np.random.default_rng(4)
+    alone = 0
+    for _, image in written:
+        sheet = blank_sheet(rng, 400, 400)
+        where = write(rng, sheet, image, (200, 200), 130)
+        boxes = [glyph.box for glyph in find_glyphs(sheet)]
+        alone += len(boxes) == 1 and abs(boxes[0].width - where.width) < 20
+    assert alone >= 0.95 * len(written)
 
 
 def test_letters_that_touch_are_not_accepted(
