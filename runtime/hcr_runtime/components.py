@@ -13,17 +13,14 @@ from hcr_runtime.image import GrayImage
 
 # Specks have less ink than this share of the square of a stroke's width, or so few pixels,
 # or are this much fainter than the writing.
-SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.4, 4, 0.4
+SPECK, SPECK_PIXELS, SPECK_LEVEL = 0.15, 4, 0.4
 # Or thinner and fainter than it, both.
 FINE_WIDTH, FINE_LEVEL = 0.75, 0.7
 # What is so much fainter than most of the ink is none of it.
 FAINT = 0.25
-# Dots may be smaller than specks where they are this dark beside the writing.
-SMALL_DOT, SMALL_DOT_LEVEL = 0.15, 0.42
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
-# a stroke, is a rest of it; but for dots: so short (in strokes' widths), and so dark.
-REST, REST_WIDTH = 0.55, 0.75
-DOT_LENGTH, DOT_LEVEL = 2.5, 0.65
+# a stroke, is a rest of it; unless it is as short as a dot, in strokes' widths.
+REST, REST_WIDTH, DOT_LENGTH = 0.55, 0.75, 2.5
 # What the page's edge cuts and fills so much of the page is what the sheet lies on.
 DESK = 0.02
 # Most components that are looked at on a page.
@@ -92,7 +89,7 @@ class Components:
         is_cut: Whether it reaches the page's edge, (N,).
         is_rest: Whether it is what erasing left of a line, (N,).
         width: Of its strokes, in pixels, (N,).
-        dark: `level` in shares of the ink's, (N,).
+        dark: `level` in shares of the usual one, which dark and long strokes decide, (N,).
         is_faint: Whether it is much fainter than that, (N,).
         stroke: Usual width of a stroke in pixels.
     """
@@ -121,20 +118,21 @@ class Components:
         self.width = 2 * self.area / np.maximum(rim, 1)
         # Long components speak for the writing, specks do not.
         whole = ~self.is_cut
-        self.dark = self.level / max(weighted_median(self.level[whole], total[whole]), 1.0)
-        # Where little is written there is more grain, and rests of lines, than writing.
+        # A long stroke counts for more than a blot, and a dark one for more than a pale one.
+        usual = weighted_median(self.level[whole], (total / np.maximum(self.width, 1))[whole])
+        self.dark = self.level / max(usual, 1.0)
         self.is_faint = self.dark <= FAINT
+        # Where little is written there is more grain, and rests of lines, than writing.
         written = whole & ~self.is_faint
         self.stroke = weighted_median(self.width[written], self.length[written])
         on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
-        dot = (self.length <= DOT_LENGTH * self.stroke) & (self.dark > DOT_LEVEL)
-        self.is_rest = thin & (on_line > REST * self.area) & ~dot
+        thin &= self.length > DOT_LENGTH * self.stroke
+        self.is_rest = thin & (on_line > REST * self.area)
 
     def usable(self) -> NDArray[np.bool_]:
-        """Which components are neither specks nor cut by the page's edge."""
-        share = np.where(self.dark > SMALL_DOT_LEVEL, SMALL_DOT, SPECK)
-        usable = self.area >= np.maximum(SPECK_PIXELS, share * self.stroke**2)
+        """Which components are ink of the page: no specks, nor rests, faint or cut by its edge."""
+        usable = self.area >= max(SPECK_PIXELS, SPECK * self.stroke**2)
         usable &= ~(self.is_cut | self.is_rest | self.is_faint)
         usable[0] = False
         if np.count_nonzero(usable) > MOST:

@@ -243,14 +243,15 @@ def test_crops_of_a_page_are_read(letter: Letter, classifier: Classifier) -> Non
     assert sum(a == b for a, b in zip(names, wanted, strict=True)) >= 10
 
 
-def dotted(level: int, side: int, *, line: int | None = None) -> Image:
-    """Three strokes 8 pixels wide, in ink of 200, each over a dot; a line through the dots."""
+def dotted(dot: tuple[int, int], level: int, *, line: int | None = None) -> Image:
+    """Three strokes 8 pixels wide, in ink of 200, each over a dot (width, height); a ruled line."""
     page = np.full((300, 600), 255, np.uint8)
     if line is not None:
         page[line - 1 : line + 2] = 170
+    width, height = dot
     for x in (120, 280, 440):
         page[80:88, x : x + 60] = page[80:140, x : x + 8] = 55
-        page[152 : 152 + side, x + 30 : x + 30 + side] = 255 - level
+        page[152 : 152 + height, x + 20 : x + 20 + width] = 255 - level
     return page
 
 
@@ -259,24 +260,40 @@ def bottoms(page: Image) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("level", "side", "kept"),
+    ("side", "level", "kept"),
     [
-        (200, 8, True),
-        (200, 4, True),  # a quarter of the square of a stroke's width
-        (130, 4, True),
-        (60, 4, False),  # as pale as what lies on the paper
-        (200, 2, False),
+        (8, 200, True),
+        (4, 200, True),  # a quarter of the square of a stroke's width
+        (4, 130, True),
+        (4, 60, False),  # as pale as what lies on the paper
+        (2, 200, False),
     ],
 )
 def test_small_dots_belong_to_their_letter_where_they_are_dark(
-    level: int, side: int, kept: bool
+    side: int, level: int, kept: bool
 ) -> None:
-    assert bottoms(dotted(level, side)) == [152 + side if kept else 140] * 3
+    assert bottoms(dotted((side, side), level)) == [152 + side if kept else 140] * 3
 
 
-def test_a_dot_on_a_ruled_line_is_no_rest_of_it() -> None:
-    assert bottoms(dotted(200, 5, line=154)) == [157] * 3
-    assert bottoms(dotted(0, 5, line=154)) == [140] * 3, "the line itself goes"
+@pytest.mark.parametrize(
+    ("width", "kept"),
+    [(5, True), (26, False)],  # longer than a dot
+)
+def test_a_dot_on_a_ruled_line_is_no_rest_of_it(width: int, kept: bool) -> None:
+    assert bottoms(dotted((width, 5), 200, line=154)) == [157 if kept else 140] * 3
+
+
+def test_pale_writing_beside_something_dark_is_found() -> None:
+    """A pen that lies on the sheet has more ink than all letters."""
+    page = np.full((480, 640), 255, np.uint8)
+    for x in range(60, 580, 60):
+        for y in range(60, 300, 60):
+            page[y : y + 5, x : x + 30] = page[y : y + 40, x : x + 5] = 190
+    alone = find_glyphs(cv2.GaussianBlur(page, (0, 0), 1.2))
+    page[380:425, 60:560] = 20
+    beside = find_glyphs(cv2.GaussianBlur(page, (0, 0), 1.2))
+    assert len(alone) == 36
+    assert sum(glyph.box.top < 340 for glyph in beside) == 36
 
 
 def test_boxes_without_a_place_for_letters_hold_none() -> None:
