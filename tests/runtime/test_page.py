@@ -71,14 +71,12 @@ def read(
 def test_letters_are_found_whole_and_read(
     name: str, samples_dir: Path, classifier: Classifier
 ) -> None:
-    """On three pages: of forty letters, one more or less would decide."""
-    pages = [_letters(samples_dir, seed) for seed in (4, 5, 6)]
-    scores = [read(LOOKS[name], letters, classifier)[1] for letters in pages]
-    written = sum(score.letters for score in scores)
-    assert written >= 12
-    assert sum(score.found for score in scores) >= 0.94 * written
-    assert sum(score.read for score in scores) >= 0.85 * written
-    assert all(score.false <= 2 for score in scores)
+    for seed in (4, 5, 6):
+        _, score = read(LOOKS[name], _letters(samples_dir, seed), classifier)
+        assert score.letters >= 4
+        assert score.found >= 0.94 * score.letters
+        assert score.read >= 0.85 * score.letters
+        assert score.false <= 2
 
 
 @pytest.mark.parametrize("name", ["blank", "ruled", "turned", "table"])

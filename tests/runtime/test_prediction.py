@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_runtime import Classifier, HcrError, Label, ModelSpec, RejectionSpec, accepts
+from hcr_runtime.image import to_gray
 from hcr_runtime.prediction import predict
 from hcr_runtime.preprocess import Extent, prepare
 
@@ -78,12 +79,15 @@ def test_ambiguous_letters_are_one_of_the_two(classifier: Classifier, samples_di
     texts = {label.codepoint: label.text for label in classifier.spec.labels}
     right = []
     for file in sorted((samples_dir / "arabic-letters" / "test").glob("*/*.png")):
-        answer = classifier.classify(file, top=1)
-        if answer.reason == "ambiguous":
-            assert len(answer.between) == 2
-            assert answer.between[0] == answer.label
-            right.append(texts[file.parent.name] in answer.between)
-    assert len(right) >= 3, "some are ambiguous"
+        sharp = to_gray(file)
+        # Out of focus more of them are ambiguous.
+        for image in (sharp, cv2.GaussianBlur(sharp, (0, 0), 3)):
+            answer = classifier.classify(image, top=1)
+            if answer.reason == "ambiguous":
+                assert len(answer.between) == 2
+                assert answer.between[0] == answer.label
+                right.append(texts[file.parent.name] in answer.between)
+    assert len(right) >= 5
     assert np.mean(right) >= 0.8
 
 
