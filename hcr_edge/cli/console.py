@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,8 +24,12 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def fail(message: str) -> None:
     """Print an error as one line."""
-    with suppress(OSError):  # the exit code tells it too
+    try:
         err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+        sys.stderr.flush()
+    except OSError:  # the exit code tells it too, if what is left is flushed to nowhere
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def warn(message: str) -> None:

@@ -218,8 +218,12 @@ def _say(text: str) -> None:
 
 
 def _fail(problem: object) -> None:
-    with suppress(OSError):  # the exit code tells it too
+    try:
         sys.stderr.write(f"error: {' '.join(str(problem).split())}\n")
+        sys.stderr.flush()
+    except OSError:  # the exit code tells it too, if what is left is flushed to nowhere
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 if __name__ == "__main__":
