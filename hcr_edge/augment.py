@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_edge.pen import DOTS, blot, join_dots
+
 Ink = NDArray[np.uint8]
 
 # Sides in pixels, from the least to below the last.
@@ -39,6 +41,9 @@ class Augmentation:
         coarse: Probability of a small letter in a coarse picture: `COARSE` pixels a side.
         broken: Probability of thin strokes, shrunk without smoothing to `BROKEN` pixels a side, as
             hasty programs do: not every gap is one between a letter and its dot.
+        joined: Probability that two or three dots are written in one stroke (`pen.join_dots`).
+        blot: Probability of a blot at an end of a stroke (`pen.blot`).
+        soft: Probability that a coarse picture is out of focus too.
     """
 
     resolution: tuple[int, int] = (48, 96)
@@ -54,6 +59,9 @@ class Augmentation:
     tight: float = 0.15
     coarse: float = 0.0
     broken: float = 0.0
+    joined: float = 0.0
+    blot: float = 0.0
+    soft: float = 0.0
 
     def __call__(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Return another writing of `ink`, as another scanner gives it: uint8, square, bright on 0.
@@ -62,6 +70,13 @@ class Augmentation:
         dtype('uint8')
         """
         return self.scan(self.write(ink, rng), rng)
+
+    def join(self, ink: Ink, text: str, rng: np.random.Generator) -> Ink:
+        """Return the letter `text` with its dots in one stroke; or, as chance has it, `ink`."""
+        # As below, nothing is drawn where it is not asked for.
+        if self.joined == 0 or text not in DOTS or rng.random() >= self.joined:
+            return ink
+        return join_dots(ink, DOTS[text], rng)
 
     def write(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Return another writing of `ink`: uint8, square, bright on 0."""
@@ -78,14 +93,19 @@ class Augmentation:
         return np.asarray(warped, np.uint8)
 
     def scan(self, ink: Ink, rng: np.random.Generator) -> Ink:
-        """Return a writing coarsely scanned, or with gaps, or as it is: uint8, square."""
+        """Return a writing blotted, coarsely scanned, with gaps, or as it is: uint8, square."""
+        if self.blot > 0 and rng.random() < self.blot:
+            ink = blot(ink, rng)
         # Nothing is drawn where neither is asked for: recipes of before give what they gave.
         if self.coarse == self.broken == 0:
             return ink
         draw = rng.random()
         if draw < self.coarse:
             side = int(rng.integers(*COARSE))
-            return np.asarray(cv2.resize(ink, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+            ink = np.asarray(cv2.resize(ink, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+            if self.soft > 0 and rng.random() < self.soft:
+                ink = np.asarray(cv2.GaussianBlur(ink, (0, 0), rng.uniform(0.4, 1.0)), np.uint8)
+            return ink
         if draw < self.coarse + self.broken:
             how = cv2.INTER_NEAREST if rng.random() < 0.7 else cv2.INTER_LINEAR
             return _break(ink, int(rng.integers(*BROKEN)), how)

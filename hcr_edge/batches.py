@@ -47,18 +47,20 @@ class InkBatches(keras.utils.PyDataset):
         self.spec = spec
         self.batch_size = min(recipe.batch_size, len(keep))
         self.outliers = math.ceil(recipe.outliers * self.batch_size)
-        texts = [data.label_set[data.labels[i]].text for i in keep] if recipe.neighbours else []
-        self.neighbours = Neighbours(self.inks, texts)
+        self.texts = [data.label_set[data.labels[i]].text for i in keep]
+        self.augment: Augmentation | None = recipe.augmentation
+        joined = self.augment.joined if self.augment is not None else 0.0
+        lenders = (self.inks, self.texts) if recipe.neighbours else ([], [])
+        self.neighbours = Neighbours(*lenders, joined=joined)
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
-        classes = [label.text for label in data.label_set] if recipe.typefaces else []
-        self.typefaces = Typefaces(classes)
+        self.classes = [label.text for label in data.label_set]
+        self.typefaces = Typefaces(self.classes if recipe.typefaces else [])
         self.written = 0
         if self.typefaces.forms:
             self.written = math.ceil(recipe.typefaces * self.batch_size)
         self.seed = recipe.seed
-        self.augment: Augmentation | None = recipe.augmentation
         self.plain = (
             np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
         )
@@ -101,9 +103,12 @@ class InkBatches(keras.utils.PyDataset):
             return plain, plain
         seen, images = [], []
         for i in chosen:
-            written = self.augment.write(self.inks[i], rng)
+            joined = self.augment.join(self.inks[i], self.texts[i], rng)
+            written = self.augment.write(joined, rng)
             scanned = self.augment.scan(written, rng)
             images.append(preprocess(scanned, self.spec))
+            if self.teachers and joined is not self.inks[i]:  # they need not know such dots
+                written = self.augment.write(self.inks[i], rng)
             alike = scanned is written or not self.teachers
             seen.append(images[-1] if alike else preprocess(written, self.spec))
         return np.stack(seen), np.stack(images)
@@ -126,7 +131,11 @@ class InkBatches(keras.utils.PyDataset):
         forms = [known[i] for i in rng.integers(len(known), size=self.written)]
         inks, labels = zip(*(self.typefaces.write(form, rng) for form in forms), strict=True)
         if self.augment is not None:
-            inks = tuple(self.augment(ink, rng) for ink in inks)
+            texts = [self.classes[label] for label in labels]
+            inks = tuple(
+                self.augment(self.augment.join(ink, text, rng), rng)
+                for ink, text in zip(inks, texts, strict=True)
+            )
         images = np.stack([preprocess(ink, self.spec) for ink in inks])
         return images, keras.utils.to_categorical(labels, self.labels.shape[1])
 

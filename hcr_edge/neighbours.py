@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hcr_edge.pen import join_dots
+
 Ink = NDArray[np.uint8]
 
 
@@ -58,13 +60,15 @@ class Neighbours:
         inks: Uint8 (H, W), bright on 0, in the order of their writers: parts are joined that lie
             close to each other, and so agree in pen and size.
         texts: The character of each.
+        joined: The share of the dots that are one stroke (`pen.join_dots`).
 
     >>> Neighbours([], []).letters
     ()
     """
 
-    def __init__(self, inks: Sequence[Ink], texts: Sequence[str]) -> None:
+    def __init__(self, inks: Sequence[Ink], texts: Sequence[str], *, joined: float = 0.0) -> None:
         known = set(texts)
+        rng = np.random.default_rng(0)
         self._strokes: dict[str, list[_Parts]] = {}
         self._dots: dict[str, list[Ink]] = {}
         for letter, how in COMPOSITIONS.items():
@@ -73,8 +77,8 @@ class Neighbours:
             pairs = list(zip(inks, texts, strict=True))
             strokes = [_take_apart(ink) for ink, text in pairs if text == how.stroke]
             strokes = [parts for parts in strokes if _fits(parts, how)]
-            lenders = [_take_apart(ink) for ink, text in pairs if text == how.dots]
-            dots = [parts.dots for parts in lenders if parts.dots is not None and _are_many(parts)]
+            lenders = [ink for ink, text in pairs if text == how.dots]
+            dots = [dots for ink in lenders if (dots := _many(ink, joined, rng)) is not None]
             if strokes and dots:
                 self._strokes[letter], self._dots[letter] = strokes, dots
 
@@ -114,10 +118,16 @@ def _is_above(parts: _Parts) -> bool:
     return parts.middle[1] < parts.box[1] + 0.5 * parts.box[3]
 
 
-def _are_many(parts: _Parts) -> bool:
-    """Whether the dots over a stroke cannot be taken for a single one."""
+def _many(ink: Ink, joined: float, rng: np.random.Generator) -> Ink | None:
+    """The dots over a stroke, if no one takes them for a single one; or a line in their place."""
+    parts = _take_apart(ink)
     apart = parts.count in (2, 3) and parts.dots is not None and parts.dots.shape[1] >= 5
-    return apart and _is_above(parts)
+    if not apart or not _is_above(parts):
+        return None
+    if joined > 0 and rng.random() < joined:
+        line = _take_apart(join_dots(ink, 3, rng))
+        return line.dots if line.count == 1 and _is_above(line) else None
+    return parts.dots
 
 
 def _fits(parts: _Parts, how: Composition) -> bool:

@@ -233,6 +233,11 @@ def _augmentation(path: Path, strengths: Mapping[str, Any]) -> Augmentation:
             f"{path}: augmentation: coarse and broken are {shares[0]} and {shares[1]}",
             allowed="probabilities, together at most 1",
         )
+    over = [name for name in ("joined", "blot", "soft") if fields.get(name, 0.0) > 1]
+    if over:
+        raise RecipeError(
+            f"{path}: augmentation: {over[0]} is {fields[over[0]]!r}", allowed="a probability"
+        )
     sides = fields["resolution"]
     whole = isinstance(sides, tuple) and all(type(side) is int for side in sides)
     if not (whole and len(sides) == 2 and 8 <= sides[0] <= sides[1] <= 1024):

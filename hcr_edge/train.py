@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_edge import report
 from hcr_edge.architectures import application_body, body_of, find_architecture, transfer
+from hcr_edge.augment import Augmentation
 from hcr_edge.batches import InkBatches
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
@@ -33,6 +34,7 @@ from hcr_edge.protocol import protocol_of, split_dataset
 from hcr_edge.recipe import Recipe
 from hcr_edge.rejection import (
     OUTLIERS,
+    REWRITTEN,
     STRICTEST,
     false_acceptance,
     fit_min_confidence,
@@ -126,7 +128,7 @@ def train(
 
     best = folder.load_model(out / "best.keras")
     spec = replace(spec, temperature=fit_temperature(best, valid_x, valid_y, spec))
-    spec = replace(spec, rejection=_fit_rejection(best, valid_x, valid_y, spec, recipe))
+    spec = replace(spec, rejection=_fit_rejection(best, validation, valid_x, spec, recipe))
     valid_scores = scores(best, valid_x, spec)
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
@@ -394,19 +396,26 @@ def _draw_neighbours(data: Dataset, spec: ModelSpec) -> dict[str, list[NDArray[n
 
 
 def _fit_rejection(
-    model: Any,
-    inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    spec: ModelSpec,
-    recipe: Recipe,
+    model: Any, validation: Dataset, inputs: NDArray[np.float32], spec: ModelSpec, recipe: Recipe
 ) -> RejectionSpec:
-    """Fit the threshold on validation images, and on drawings where training saw such."""
+    """Fit the threshold on validation images, also rewritten where training saw them so.
+
+    Drawings that are no character count where training saw such.
+    """
+    rewritten = None
+    if recipe.augmentation is not None:
+        # Moderate strengths: those of training are to teach, and go beyond what people write.
+        rng, pen = np.random.default_rng(0), Augmentation()
+        inks = [lift_ink(to_gray(image)) for image in validation.images] * REWRITTEN
+        again = np.stack([preprocess(pen(ink, rng), spec) for ink in inks])
+        rewritten = scores(model, again, spec)
     drawn = draw_outliers(TRAINED, OUTLIERS, seed=0) if recipe.outliers else []
     shown = _inputs(drawn, spec) if drawn else inputs[:0]
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
-    least = fit_min_confidence(scores(model, inputs, spec), labels, strange)
+    known = scores(model, inputs, spec)
+    least = fit_min_confidence(known, validation.labels, strange, rewritten)
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return RejectionSpec(least)

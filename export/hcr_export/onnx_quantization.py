@@ -24,6 +24,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hcr_export._quiet import quiet
+from hcr_export.compensation import compensate
 from hcr_export.onnx import INPUT, tidy
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 
@@ -98,7 +99,10 @@ def quantize(
             nodes_to_exclude=list(recipe.exclude),
             extra_options={"CalibPercentile": recipe.percentile},
         )
-        return tidy(onnx.load(after))
+        quantized = onnx.load(after)
+        if recipe.compensate:
+            compensate(quantized, folded, calibration)
+        return tidy(quantized)
 
 
 def quantize_weights(folded: onnx.ModelProto, recipe: QuantizationRecipe) -> onnx.ModelProto:

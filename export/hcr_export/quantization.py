@@ -38,6 +38,8 @@ class QuantizationRecipe:
         calibration: What becomes of the values an activation takes on the calibration images:
             their extremes, a percentile, or the range that loses the least information.
         percentile: Share of the values that stay in the range, 50–100, for ``percentile``.
+        compensate: Weights and biases are rounded so that later ones make up for earlier ones
+            (`compensation`); otherwise each to the nearest.
         exclude: Layers that stay in float32, called as in ``conv_1``, ``gemm_1``: the operator
             and its number in the order of the graph.
         artifacts: Which artifacts it was made for; those that an export makes by default.
@@ -51,6 +53,7 @@ class QuantizationRecipe:
     reduce_range: bool = True
     calibration: Calibration = "minmax"
     percentile: float = 99.99
+    compensate: bool = True
     exclude: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
 
@@ -63,8 +66,9 @@ class QuantizationRecipe:
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
                 _refuse(name, getattr(self, name), ", ".join(get_args(kind)))
-        if not isinstance(self.reduce_range, bool):
-            _refuse("reduce_range", self.reduce_range, "true, false")
+        for name in ("reduce_range", "compensate"):
+            if not isinstance(getattr(self, name), bool):
+                _refuse(name, getattr(self, name), "true, false")
         number = isinstance(self.percentile, int | float) and not isinstance(self.percentile, bool)
         if not number or not 50 <= self.percentile <= 100:
             _refuse("percentile", self.percentile, "50 to 100")

@@ -94,3 +94,13 @@ def test_false_acceptance_is_by_kind() -> None:
     shares = false_acceptance(lambda images: np.array([image.mean() > 200 for image in images]))
     assert shares["word"] > shares["texture"]
     assert false_acceptance(lambda images: np.zeros(len(images), bool))["face"] == 0
+
+
+def test_letters_of_other_pens_count_by_their_mean() -> None:
+    """Validation without a mistake; rewritten, a tenth of what is less sure than 0.9 is wrong."""
+    labels, confidence = np.zeros(1000, np.int64), np.repeat([0.99, 0.8], 500)
+    sure = _scores(confidence, np.ones(1000, bool))
+    assert fit_min_confidence(sure, labels, NOTHING) < 0.8
+    right = np.r_[np.ones(500, bool), np.arange(500) % 10 > 0]
+    rewritten = np.concatenate([_scores(confidence, right)] * 2)
+    assert 0.8 < fit_min_confidence(sure, labels, NOTHING, rewritten) <= 0.99

@@ -7,7 +7,7 @@ import pytest
 from hcr_export.quantization import QuantizationError, QuantizationRecipe, read_recipe
 
 UNUSUAL = QuantizationRecipe(
-    "tensor", "int8", False, "percentile", 99.9, ("conv_1", "gemm_1"), ("int8.onnx",)
+    "tensor", "int8", False, "percentile", 99.9, False, ("conv_1", "gemm_1"), ("int8.onnx",)
 )
 
 
@@ -21,7 +21,7 @@ def test_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_settings_on_the_command_line() -> None:
     given = (
         "granularity=tensor, activations=int8,reduce_range=false,calibration=percentile,"
-        "percentile=99.9,exclude=conv_1 + gemm_1,artifacts=int8.onnx"
+        "percentile=99.9,compensate=false,exclude=conv_1 + gemm_1,artifacts=int8.onnx"
     )
     assert read_recipe(given) == UNUSUAL
     assert read_recipe("calibration=entropy") == QuantizationRecipe(calibration="entropy")

@@ -1,0 +1,100 @@
+"""Dots in one stroke, and blots: the letter stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import Dataset
+from hcr_edge.pen import DOTS, blot, join_dots
+from hcr_runtime.image import to_gray
+from hcr_runtime.preprocess import lift_ink
+
+Ink = np.ndarray
+
+
+@pytest.fixture(scope="module")
+def letters(ahcd: Callable[[str], Dataset]) -> dict[str, list[Ink]]:
+    data = ahcd("test")
+    found: dict[str, list[Ink]] = {}
+    for image, label in zip(data.images, data.labels, strict=True):
+        some = found.setdefault(data.label_set[label].text, [])
+        if len(some) < 40:
+            some.append(lift_ink(to_gray(image)))
+    return found
+
+
+def _parts(ink: Ink) -> np.ndarray:
+    """Of each component: left, top, width, height, area; the largest first."""
+    mask = (ink > ink.max() // 5).astype(np.uint8)
+    stats = cv2.connectedComponentsWithStats(mask)[2][1:]
+    return np.asarray(stats[np.argsort(-stats[:, cv2.CC_STAT_AREA])])
+
+
+@pytest.mark.parametrize(("letter", "above"), [("ت", True), ("ث", True), ("ي", False)])
+def test_dots_become_one_line_where_they_were(
+    letter: str, above: bool, letters: dict[str, list[Ink]]
+) -> None:
+    rng = np.random.default_rng(0)
+    apart = [ink for ink in letters[letter] if len(_parts(ink)) == 1 + DOTS[letter]]
+    assert len(apart) >= 10
+    pairs = [(_parts(ink), _parts(join_dots(ink, DOTS[letter], rng))) for ink in apart]
+    assert np.mean([len(after) < len(before) for before, after in pairs]) > 0.7
+    whole = [(before[0], *after) for before, after in pairs if len(after) == 2]
+    assert len(whole) >= 0.5 * len(pairs), "most lines do not even touch the stroke"
+    middles = [
+        (line[1] + line[3] / 2, stroke[1] + stroke[3] / 2, stroke, before)
+        for before, stroke, line in whole
+    ]
+    assert np.mean([(line < stroke) == above for line, stroke, *_ in middles]) > 0.8
+    same = [(stroke[2:] == before[2:]).all() for *_, stroke, before in middles]
+    assert np.mean(same) > 0.8, "the stroke is as it was"
+
+
+def test_without_dots_apart_nothing_is_changed(letters: dict[str, list[Ink]]) -> None:
+    rng = np.random.default_rng(0)
+    bare = [ink for ink in letters["ا"] if len(_parts(ink)) == 1]
+    assert bare
+    for ink in [*bare, np.zeros((32, 32), np.uint8)]:
+        assert join_dots(ink, 2, rng) is ink
+
+
+def test_a_blot_adds_a_little_ink_to_one_stroke(letters: dict[str, list[Ink]]) -> None:
+    rng = np.random.default_rng(0)
+    inks = letters["ر"]
+    blotted = [blot(ink, rng) for ink in inks]
+    for before, after in zip(inks, blotted, strict=True):
+        assert (after >= before).all()
+        assert after.max() == before.max()
+        assert len(_parts(after)) <= len(_parts(before)), "a blot apart would be a dot"
+        assert after.astype(int).sum() < 1.8 * before.astype(int).sum()
+    grown = [
+        int(after.sum()) > int(before.sum()) for before, after in zip(inks, blotted, strict=True)
+    ]
+    assert np.mean(grown) > 0.7
+    blank = np.zeros((32, 32), np.uint8)
+    assert blot(blank, rng) is blank
+
+
+def test_only_letters_with_several_dots_are_joined_and_only_if_asked(
+    letters: dict[str, list[Ink]],
+) -> None:
+    rng = np.random.default_rng(0)
+    always = Augmentation(joined=1.0)
+    for text, inks in letters.items():
+        changed = [always.join(ink, text, rng) is not ink for ink in inks]
+        assert any(changed) == (text in DOTS), text
+    ink = letters["ث"][0]
+    assert Augmentation().join(ink, "ث", rng) is ink
+
+
+def test_what_is_not_asked_for_draws_no_numbers(letters: dict[str, list[Ink]]) -> None:
+    """Recipes of before give the images that they gave."""
+    first, second = np.random.default_rng(7), np.random.default_rng(7)
+    plain = Augmentation(coarse=0.2, broken=0.2)
+    plain.join(letters["ث"][0], "ث", first)
+    assert first.bit_generator.state == second.bit_generator.state
