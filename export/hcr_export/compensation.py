@@ -7,6 +7,7 @@ of each channel is off by is taken away (Nagel and others, 2019, arXiv 1906.0472
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,20 +47,25 @@ def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration:
     # Evenly from all of them: they may be in the order of writers or classes.
     images = calibration[np.linspace(0, len(calibration) - 1, count).astype(int)]
     weights = {tensor.name: tensor for tensor in folded.graph.initializer}
+    uses = Counter(name for node in folded.graph.node for name in node.input)
     for plain in folded.graph.node:
         layer = next((node for node in layers if node.name == plain.name), None)
-        if layer is None or plain.input[1] not in weights:
+        # What two layers share cannot make up for the errors of both.
+        if layer is None or any(uses[name] > 1 for name in plain.input[1:]):
+            continue
+        if plain.input[1] not in weights:
             continue
         weight, bias = _Integers(quantized, layer, 1), _Integers(quantized, layer, 2)
         if weight.values is not None and _is_plain(layer, weight.values):
             rows = _rows(numpy_helper.to_array(weights[plain.input[1]]), layer)
-            if rows.shape[1] <= MAX_FAN_IN:
+            if rows.shape[1] <= MAX_FAN_IN and len(weight.step) in (1, len(rows)):
                 met = _products(_values(quantized, layer.input[0], images), layer, rows.shape[1])
                 rounded = _round(weight, weight.values, rows, met)
                 weight.set(rounded.T if _is_matrix(layer) else rounded)
         if bias.values is not None:
-            now = _mean(_values(quantized, layer.output[0], images))
-            off = now - _mean(_values(folded, plain.output[0], images))
+            channel = 1 if plain.op_type == "Conv" else -1
+            now = _mean(_values(quantized, layer.output[0], images), channel)
+            off = now - _mean(_values(folded, plain.output[0], images), channel)
             bias.set(bias.values - np.round(off / bias.step))
 
 
@@ -163,13 +169,10 @@ def _patches(values: Array, layer: onnx.NodeProto, fan_in: int) -> Array:
     return apart.reshape(groups, -1, fan_in)
 
 
-def _mean(batches: Iterator[Array]) -> Array:
-    """Of each channel, the second axis of a picture's tensor, else the last: (channels,)."""
-    means = []
-    for values in batches:
-        channel = 1 if values.ndim == 4 else values.ndim - 1
-        means.append(values.mean(tuple(axis for axis in range(values.ndim) if axis != channel)))
-    return np.asarray(np.mean(means, axis=0), np.float64)
+def _mean(batches: Iterator[Array], channel: int) -> Array:
+    """Of each channel, the axis `channel`: float64 (channels,)."""
+    apart = (np.moveaxis(each, channel, -1).reshape(-1, each.shape[channel]) for each in batches)
+    return np.asarray(np.mean([each.mean(axis=0) for each in apart], axis=0), np.float64)
 
 
 def _values(model: onnx.ModelProto, name: str, images: Array) -> Iterator[Array]:
