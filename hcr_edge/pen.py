@@ -16,6 +16,7 @@ DOTS = {"ت": 2, "ث": 3, "ش": 3, "ق": 2, "ي": 2, "ة": 2, "پ": 3, "چ": 3, 
 """How many dots a letter has, of those that have more than one."""
 
 _FINE = 4  # lines are drawn so many times as large, and shrunk: a pen has no whole pixels
+_RIM = 40  # of 255: a rim as faint as that joins nothing
 _CORNERS = np.array([(0.0, 1.0), (0.5, 0.0), (1.0, 1.0)])  # of three dots, two below one
 
 
@@ -61,7 +62,7 @@ def join_dots(ink: Ink, count: int, rng: np.random.Generator) -> Ink:
     away = -1 if top + height / 2 < y + rows / 2 else 1
     for step in range(room):
         line = _line(points + np.array((room, room + away * step)), pen, page.shape)
-        if not (line[taken > 0] > 128).any():
+        if not (line[taken > 0] > _RIM).any():
             break
     else:
         return ink
@@ -79,7 +80,7 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
         rng: Draws which end, and how large.
 
     Returns:
-        The same shape; `ink` itself where it is blank.
+        The same shape; `ink` itself where it is blank, or a dot would be joined to its stroke.
     """
     mask = (ink > int(ink.max()) // 5).astype(np.uint8)
     parts, components, stats, _ = cv2.connectedComponentsWithStats(mask)
@@ -94,7 +95,9 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
     x, y = (xs[end], ys[end]) + outward * pen * rng.uniform(-0.6, 0.3)
     # A line without length is a round dot of its width.
     dot = _line(np.array([(x, y), (x, y)]) + 0.5, pen * rng.uniform(0.9, 1.5), ink.shape)
-    return np.maximum(ink, (dot * (int(ink.max()) / 255)).astype(np.uint8))
+    blotted = np.maximum(ink, (dot * (int(ink.max()) / 255)).astype(np.uint8))
+    mask = (blotted > int(ink.max()) // 5).astype(np.uint8)
+    return blotted if cv2.connectedComponents(mask)[0] == parts else ink
 
 
 def _width(stroke: Ink) -> float:

@@ -398,7 +398,7 @@ def _draw_neighbours(data: Dataset, spec: ModelSpec) -> dict[str, list[NDArray[n
 def _fit_rejection(
     model: Any, validation: Dataset, inputs: NDArray[np.float32], spec: ModelSpec, recipe: Recipe
 ) -> RejectionSpec:
-    """Fit the threshold on validation images, also rewritten where training saw them so.
+    """Fit the threshold on validation images; where training augments, on rewritten ones too.
 
     Drawings that are no character count where training saw such.
     """

@@ -7,6 +7,7 @@ of each channel is off by is taken away (Nagel and others, 2019, arXiv 1906.0472
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -23,8 +24,11 @@ Array = NDArray[Any]
 
 # The work grows with the square of the layers: deeper networks are rounded to the nearest.
 MAX_LAYERS = 32
-# A layer with more inputs to each output keeps its weights: their products are a matrix.
+# A layer with more inputs to each output, or more values in the patches of one image, keeps its
+# weights, and a larger model all of its integers: time and memory grow with each.
 MAX_FAN_IN = 1024
+MAX_PATCH_VALUES = 2**24
+MAX_BYTES = 2**25
 MAX_IMAGES = 128
 _IMAGES_AT_ONCE = 16
 _DAMPING = 0.01  # share of the mean of the diagonal: inputs that never vary
@@ -40,7 +44,7 @@ def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration:
     """
     names = {node.name for node in folded.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     layers = [node for node in quantized.graph.node if node.name in names]
-    if len(layers) > MAX_LAYERS:
+    if len(layers) > MAX_LAYERS or folded.ByteSize() > MAX_BYTES:
         return
     size = _batch_size(folded)
     count = max(min(len(calibration), MAX_IMAGES) // size, 1) * size
@@ -57,9 +61,12 @@ def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration:
             continue
         weight, bias = _Integers(quantized, layer, 1), _Integers(quantized, layer, 2)
         if weight.values is not None and _is_plain(layer, weight.values):
-            rows = _rows(numpy_helper.to_array(weights[plain.input[1]]), layer)
-            if rows.shape[1] <= MAX_FAN_IN and len(weight.step) in (1, len(rows)):
-                met = _products(_values(quantized, layer.input[0], images), layer, rows.shape[1])
+            before = numpy_helper.to_array(weights[plain.input[1]])
+            rows = _rows(before, layer)
+            fits = rows.shape[1] <= MAX_FAN_IN and len(weight.step) in (1, len(rows))
+            inputs = _values(quantized, layer.input[0], images)
+            met = _products(inputs, layer, rows.shape[1], before.shape[2:]) if fits else None
+            if met is not None:
                 rounded = _round(weight, weight.values, rows, met)
                 weight.set(rounded.T if _is_matrix(layer) else rounded)
         if bias.values is not None:
@@ -145,28 +152,34 @@ def _is_matrix(layer: onnx.NodeProto) -> bool:
     return layer.op_type == "MatMul" or (layer.op_type == "Gemm" and not _said(layer, "transB", 0))
 
 
-def _products(inputs: Iterator[Array], layer: onnx.NodeProto, fan_in: int) -> Array:
-    """Sums of products of what meets each weight: float64 (groups, fan-in, fan-in)."""
+def _products(
+    inputs: Iterator[Array], layer: onnx.NodeProto, fan_in: int, kernel: tuple[int, ...]
+) -> Array | None:
+    """Sums of products of what meets each weight: float64 (groups, fan-in, fan-in), or too much."""
     total: Array = np.zeros((_said(layer, "group", 1), fan_in, fan_in))
     for values in inputs:
-        patches = _patches(values, layer, fan_in)
-        total += patches.transpose(0, 2, 1) @ patches
+        for image in np.split(values, len(values)):
+            if layer.op_type == "Conv":
+                if image.shape[1] * math.prod((*image.shape[2:], *kernel)) > MAX_PATCH_VALUES:
+                    return None
+                patches = _patches(image, layer, kernel)
+            else:
+                patches = image.reshape(1, -1, fan_in)
+            total += patches.transpose(0, 2, 1) @ patches
     return total
 
 
-def _patches(values: Array, layer: onnx.NodeProto, fan_in: int) -> Array:
-    """What meets each weight, in order: float32 (groups, places, fan-in)."""
-    if layer.op_type != "Conv":
-        return values.reshape(1, -1, fan_in)
-    high, wide = _said(layer, "kernel_shape", None)
+def _patches(image: Array, layer: onnx.NodeProto, kernel: tuple[int, ...]) -> Array:
+    """What meets each weight of a convolution, in order: float32 (groups, places, fan-in)."""
     top, left, bottom, right = _said(layer, "pads", [0, 0, 0, 0])
     down, across = _said(layer, "strides", [1, 1])
     groups = _said(layer, "group", 1)
-    padded = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    seen = np.lib.stride_tricks.sliding_window_view(padded, (high, wide), (2, 3))
+    padded = np.pad(image, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    seen = np.lib.stride_tricks.sliding_window_view(padded, kernel, (2, 3))
     seen = seen[:, :, ::down, ::across].transpose(1, 0, 2, 3, 4, 5)
-    apart = seen.reshape(groups, len(seen) // groups, -1, high * wide).transpose(0, 2, 1, 3)
-    return apart.reshape(groups, -1, fan_in)
+    size = len(seen) // groups, math.prod(kernel)
+    apart = seen.reshape(groups, size[0], -1, size[1]).transpose(0, 2, 1, 3)
+    return apart.reshape(groups, -1, math.prod(size))
 
 
 def _mean(batches: Iterator[Array], channel: int) -> Array:

@@ -23,7 +23,7 @@ def letters(ahcd: Callable[[str], Dataset]) -> dict[str, list[Ink]]:
     found: dict[str, list[Ink]] = {}
     for image, label in zip(data.images, data.labels, strict=True):
         some = found.setdefault(data.label_set[label].text, [])
-        if len(some) < 40:
+        if len(some) < 80:
             some.append(lift_ink(to_gray(image)))
     return found
 
@@ -35,24 +35,26 @@ def _parts(ink: Ink) -> np.ndarray:
     return np.asarray(stats[np.argsort(-stats[:, cv2.CC_STAT_AREA])])
 
 
-@pytest.mark.parametrize(("letter", "above"), [("ت", True), ("ث", True), ("ي", False)])
-def test_dots_become_one_line_where_they_were(
-    letter: str, above: bool, letters: dict[str, list[Ink]]
-) -> None:
+@pytest.mark.parametrize("letter", ["ت", "ث", "ش", "ق", "ي"])
+def test_dots_become_one_line_where_they_were(letter: str, letters: dict[str, list[Ink]]) -> None:
     rng = np.random.default_rng(0)
-    apart = [ink for ink in letters[letter] if len(_parts(ink)) == 1 + DOTS[letter]]
-    assert len(apart) >= 10
-    pairs = [(_parts(ink), _parts(join_dots(ink, DOTS[letter], rng))) for ink in apart]
-    assert np.mean([len(after) < len(before) for before, after in pairs]) > 0.7
-    whole = [(before[0], *after) for before, after in pairs if len(after) == 2]
-    assert len(whole) >= 0.5 * len(pairs), "most lines do not even touch the stroke"
-    middles = [
-        (line[1] + line[3] / 2, stroke[1] + stroke[3] / 2, stroke, before)
-        for before, stroke, line in whole
-    ]
-    assert np.mean([(line < stroke) == above for line, stroke, *_ in middles]) > 0.8
-    same = [(stroke[2:] == before[2:]).all() for *_, stroke, before in middles]
-    assert np.mean(same) > 0.8, "the stroke is as it was"
+    changed = 0
+    for ink in letters[letter]:
+        stroke, *dots = _parts(ink)
+        if len(dots) != DOTS[letter] or min(dot[4] for dot in dots) < max(2, 0.03 * stroke[4]):
+            continue  # dots that touch, or dust
+        joined = join_dots(ink, DOTS[letter], rng)
+        if joined is ink:
+            continue
+        changed += 1
+        # An angle may have more ink than a thin stroke.
+        parts = sorted(_parts(joined), key=lambda part: list(part[2:]) != list(stroke[2:]))
+        assert len(parts) == 2, "a stroke, and a line that does not touch it"
+        np.testing.assert_array_equal(parts[0][2:], stroke[2:], "the stroke is as it was")
+        where = parts[1][1] + parts[1][3] / 2 < parts[0][1] + parts[0][3] / 2
+        before = np.mean([dot[1] + dot[3] / 2 for dot in dots]) < stroke[1] + stroke[3] / 2
+        assert where == before
+    assert changed >= 10
 
 
 def test_without_dots_apart_nothing_is_changed(letters: dict[str, list[Ink]]) -> None:
@@ -63,6 +65,13 @@ def test_without_dots_apart_nothing_is_changed(letters: dict[str, list[Ink]]) ->
         assert join_dots(ink, 2, rng) is ink
 
 
+@pytest.mark.parametrize("letter", ["ز", "ذ", "ن", "خ", "ر"])
+def test_a_blot_joins_no_dot_to_its_stroke(letter: str, letters: dict[str, list[Ink]]) -> None:
+    rng = np.random.default_rng(0)
+    for ink in letters[letter]:
+        assert len(_parts(blot(ink, rng))) == len(_parts(ink))
+
+
 def test_a_blot_adds_a_little_ink_to_one_stroke(letters: dict[str, list[Ink]]) -> None:
     rng = np.random.default_rng(0)
     inks = letters["ر"]
@@ -70,7 +79,6 @@ def test_a_blot_adds_a_little_ink_to_one_stroke(letters: dict[str, list[Ink]]) -
     for before, after in zip(inks, blotted, strict=True):
         assert (after >= before).all()
         assert after.max() == before.max()
-        assert len(_parts(after)) <= len(_parts(before)), "a blot apart would be a dot"
         assert after.astype(int).sum() < 1.8 * before.astype(int).sum()
     grown = [
         int(after.sum()) > int(before.sum()) for before, after in zip(inks, blotted, strict=True)

@@ -73,6 +73,7 @@ def test_every_kind_of_layer(
             layers.Input((32, 32, 1)),
             layers.Conv2D(8, 3, strides=2, padding="same", activation="relu"),
             layers.DepthwiseConv2D(3, padding="same"),
+            layers.Dense(12, activation="relu"),
             layers.Conv2D(12, 3, dilation_rate=2, padding="same", activation="relu"),
             layers.SeparableConv2D(12, 3, padding="valid", activation="relu"),
             layers.Flatten(),
@@ -86,8 +87,11 @@ def test_every_kind_of_layer(
     tensors = tensors.transpose(0, 3, 1, 2) if border.layout == "NCHW" else tensors
     folded = _folded(path, letters, border)
     made = [quantize(folded, recipe, tensors[::2]) for recipe in (NEAREST, QuantizationRecipe())]
-    seen = tensors[1::2] if border.batch is None else tensors[1:2]
-    nearest, compensated = (_error(folded, each, seen) for each in made)
+    others = tensors[1::2]
+    batches = [others] if border.batch is None else np.split(others[:20], 20)
+    nearest, compensated = (
+        np.mean([_error(folded, each, batch) for batch in batches]) for each in made
+    )
     assert compensated < nearest
 
 
@@ -97,14 +101,33 @@ def test_same_bytes_each_time(letters: NDArray[np.float32]) -> None:
     assert first.SerializeToString() == second.SerializeToString()
 
 
-def test_deep_networks_are_rounded_to_the_nearest(
-    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["MAX_LAYERS", "MAX_BYTES"])
+def test_large_networks_are_rounded_to_the_nearest(
+    limit: str, letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the manual says: the work grows with the square of the layers."""
     folded = _folded(find_checkpoint("arabic-letters-nano"), letters, Border())
-    monkeypatch.setattr(compensation, "MAX_LAYERS", 3)
+    monkeypatch.setattr(compensation, limit, 3)
     made = [quantize(folded, recipe, letters) for recipe in (NEAREST, QuantizationRecipe())]
     assert made[0].SerializeToString() == made[1].SerializeToString()
+
+
+def test_wide_pictures_keep_their_weights(
+    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patches that would not fit into memory; biases make up for the weights still."""
+    folded = _folded(find_checkpoint("arabic-letters-nano"), letters, Border())
+    monkeypatch.setattr(compensation, "MAX_PATCH_VALUES", 3)
+    nearest, biases = (
+        quantize(folded, recipe, letters[::2]) for recipe in (NEAREST, QuantizationRecipe())
+    )
+    weights = [
+        [numpy_helper.to_array(item) for item in model.graph.initializer if len(item.dims) == 4]
+        for model in (nearest, biases)
+    ]
+    for before, after in zip(*weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert _error(folded, biases, letters[1::2]) < _error(folded, nearest, letters[1::2])
 
 
 def test_blank_calibration_images_do_no_harm(letters: NDArray[np.float32]) -> None:
