@@ -75,6 +75,8 @@ def join_dots(ink: Ink, count: int, rng: np.random.Generator) -> Ink:
 def blot(ink: Ink, rng: np.random.Generator) -> Ink:
     """Set a blot on an end of a letter's longest stroke, up to half as wide again as it.
 
+    In half of them the ball runs dry for a moment next to the blot: the stroke is faint there.
+
     Args:
         ink: Uint8 (H, W), bright on 0.
         rng: Draws which end, and how large.
@@ -93,9 +95,16 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
     ys, xs = np.nonzero(stroke)
     end = np.argmax(xs * outward[0] + ys * outward[1])
     x, y = (xs[end], ys[end]) + outward * pen * rng.uniform(-0.6, 0.3)
+    dry = ink
+    if rng.random() < 0.5:
+        away = np.hypot(ys - ys[end], xs - xs[end])
+        neck = np.argmin(np.abs(away - pen * rng.uniform(1.2, 1.8)))
+        rows, columns = np.ogrid[: ink.shape[0], : ink.shape[1]]
+        near = ((rows - ys[neck]) ** 2 + (columns - xs[neck]) ** 2) / (0.6 * pen) ** 2
+        dry = (ink * (1 - rng.uniform(0.2, 0.7) * np.exp(-near / 2))).astype(np.uint8)
     # A line without length is a round dot of its width.
     dot = _line(np.array([(x, y), (x, y)]) + 0.5, pen * rng.uniform(0.9, 1.5), ink.shape)
-    blotted = np.maximum(ink, (dot * (int(ink.max()) / 255)).astype(np.uint8))
+    blotted = np.maximum(dry, (dot * (int(ink.max()) / 255)).astype(np.uint8))
     mask = (blotted > int(ink.max()) // 5).astype(np.uint8)
     return blotted if cv2.connectedComponents(mask)[0] == parts else ink
 

@@ -77,13 +77,15 @@ def test_a_blot_adds_a_little_ink_to_one_stroke(letters: dict[str, list[Ink]]) -
     inks = letters["ر"]
     blotted = [blot(ink, rng) for ink in inks]
     for before, after in zip(inks, blotted, strict=True):
-        assert (after >= before).all()
         assert after.max() == before.max()
         assert after.astype(int).sum() < 1.8 * before.astype(int).sum()
-    grown = [
-        int(after.sum()) > int(before.sum()) for before, after in zip(inks, blotted, strict=True)
+    changes = [
+        after.astype(int) - before.astype(int)
+        for before, after in zip(inks, blotted, strict=True)
     ]
-    assert np.mean(grown) > 0.7
+    assert np.mean([(change > 50).any() for change in changes]) > 0.7
+    faint = np.mean([(change < -50).any() for change in changes])
+    assert 0.2 < faint < 0.6, "about half run dry for a moment"
     blank = np.zeros((32, 32), np.uint8)
     assert blot(blank, rng) is blank
 
