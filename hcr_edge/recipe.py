@@ -233,10 +233,16 @@ def _augmentation(path: Path, strengths: Mapping[str, Any]) -> Augmentation:
             f"{path}: augmentation: coarse and broken are {shares[0]} and {shares[1]}",
             allowed="probabilities, together at most 1",
         )
-    over = [name for name in ("joined", "blot", "soft") if fields.get(name, 0.0) > 1]
+    chances = ("stroke", "blur", "noise", "tight", "joined", "blot", "soft")
+    over = [name for name in chances if fields.get(name, 0.0) > 1]
     if over:
         raise RecipeError(
             f"{path}: augmentation: {over[0]} is {fields[over[0]]!r}", allowed="a probability"
+        )
+    if fields.get("soft", 0.0) > 0 and shares[0] == 0:
+        raise RecipeError(
+            f"{path}: augmentation: soft is {fields['soft']!r}, but no picture is coarse",
+            hint="give coarse too: soft is the share of coarse pictures that are out of focus",
         )
     sides = fields["resolution"]
     whole = isinstance(sides, tuple) and all(type(side) is int for side in sides)

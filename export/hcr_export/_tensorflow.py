@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
@@ -25,4 +27,20 @@ tf.get_logger().setLevel("ERROR")
 # The converter warns that frozen constants are an old path; the other one cannot be calibrated.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
-__all__ = ["tf", "tf2onnx"]
+
+@contextmanager
+def inlined() -> Iterator[None]:
+    """Trace functions within functions in place.
+
+    Keras compiles a grouped convolution as a function of its own, because TensorFlow has no kernel
+    for it on a CPU; ONNX engines have one, but know no such functions.
+    """
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(eager)
+
+
+__all__ = ["inlined", "tf", "tf2onnx"]

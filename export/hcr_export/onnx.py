@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from hcr_export._quiet import quiet
-from hcr_export._tensorflow import tf2onnx
+from hcr_export._tensorflow import inlined, tf2onnx
 from hcr_export.keras_file import KerasFile
 from hcr_export.onnx_order import put_in_order
 from hcr_export.plan import Border
@@ -45,7 +45,7 @@ def convert(source: KerasFile, border: Border | None = None) -> onnx.ModelProto:
     function = inference_function(source, border)
     for opset in OPSETS:
         try:
-            with quiet():
+            with quiet(), inlined():
                 model, _ = tf2onnx.convert.from_function(
                     function, input_signature=function.input_signature, opset=opset
                 )

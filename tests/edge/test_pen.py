@@ -80,8 +80,7 @@ def test_a_blot_adds_a_little_ink_to_one_stroke(letters: dict[str, list[Ink]]) -
         assert after.max() == before.max()
         assert after.astype(int).sum() < 1.8 * before.astype(int).sum()
     changes = [
-        after.astype(int) - before.astype(int)
-        for before, after in zip(inks, blotted, strict=True)
+        after.astype(int) - before.astype(int) for before, after in zip(inks, blotted, strict=True)
     ]
     assert np.mean([(change > 50).any() for change in changes]) > 0.7
     faint = np.mean([(change < -50).any() for change in changes])

@@ -172,6 +172,9 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("augmentation: {resolution: 48}", "resolution"),
         ("augmentation: {coarse: 0.8, broken: 0.5}", "coarse and broken"),
         ("augmentation: {coarse: 2}", "coarse and broken"),
+        ("augmentation: {joined: 5}", "joined"),
+        ("augmentation: {blur: 1.5}", "blur"),
+        ("augmentation: {soft: 0.5}", "soft"),  # of no coarse pictures
         ("typefaces: 0.8", "typefaces"),
         ("augmentation: {resolution: [96, 48]}", "resolution"),  # the wrong way round
         ("augmentation: {resolution: [48]}", "resolution"),

@@ -91,6 +91,17 @@ def test_a_graph_that_normalises_becomes_onnx(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers, np.asarray(model(images)), atol=1e-5)
 
 
+def test_a_grouped_convolution_becomes_onnx(tmp_path: Path) -> None:
+    grouped = layers.Conv2D(6, 3, groups=2, strides=2, padding="same")
+    model = network(
+        layers.Conv2D(4, 3), grouped, layers.Flatten(), layers.Dense(3, activation="softmax")
+    )
+    source = adopt(saved(model, tmp_path / "model.keras"), facts(), tmp_path).source
+    session = onnxruntime.InferenceSession(convert(source).SerializeToString())
+    (answers,) = session.run(None, {INPUT: TENSORS})
+    np.testing.assert_allclose(answers, np.asarray(model(TENSORS)), atol=1e-5)
+
+
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     path = saved(usual(), tmp_path / "model.h5")
     first = adopt(path, facts(), _new(tmp_path / "first")).source
