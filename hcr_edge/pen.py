@@ -113,6 +113,8 @@ def _width(stroke: Ink) -> float:
     """Width of a stroke in pixels: its mean distance to its rim is a quarter of it."""
     size = stroke.shape[1] * _FINE, stroke.shape[0] * _FINE
     fine = cv2.resize(stroke, size, interpolation=cv2.INTER_LINEAR)
+    # What is all ink has its rim at the frame.
+    fine = cv2.copyMakeBorder(fine, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = (fine > int(stroke.max()) // 3).astype(np.uint8)
     return float(cv2.distanceTransform(inside, cv2.DIST_L2, 3)[inside > 0].mean()) * 4 / _FINE
 

@@ -107,3 +107,13 @@ def test_what_is_not_asked_for_draws_no_numbers(letters: dict[str, list[Ink]]) -
     plain = Augmentation(coarse=0.2, broken=0.2)
     plain.join(letters["ث"][0], "ث", first)
     assert first.bit_generator.state == second.bit_generator.state
+
+
+@pytest.mark.parametrize("level", [1, 4, 255])
+def test_an_image_that_is_all_ink_stays_usable(level: int) -> None:
+    """A scan may be so dark, and noise of a blank one may lift to that."""
+    rng = np.random.default_rng(0)
+    full = np.full((40, 40), level, np.uint8)
+    for _ in range(20):
+        assert blot(full, rng).shape == full.shape
+        assert join_dots(full, 2, rng) is full

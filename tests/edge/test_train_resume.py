@@ -144,7 +144,7 @@ def test_interrupted_while_the_best_is_written(
         save_keras(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("hcr_edge.train.save_keras", save)
+        patched.setattr("hcr_edge.epochs.save_keras", save)
         with pytest.raises(KeyboardInterrupt):
             train(PLAIN, tmp_path)
     train(PLAIN, tmp_path, resume=True)
