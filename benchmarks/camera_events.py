@@ -42,7 +42,8 @@ def run(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
-    parser.add_argument("--only", help="dataset:mode")
+    kinds = [f"{dataset}:{mode}" for _, dataset, _, mode, *_ in RUNS]
+    parser.add_argument("--only", choices=kinds, help="one of them")
     parser.add_argument("--seeds", type=int, default=1, help="videos of each kind")
     options = parser.parse_args()
     cv2.setNumThreads(1)
