@@ -43,7 +43,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
     kinds = [f"{dataset}:{mode}" for _, dataset, _, mode, *_ in RUNS]
-    parser.add_argument("--only", choices=kinds, help="one of them")
+    parser.add_argument("--only", choices=kinds, help="measure this kind alone")
     parser.add_argument("--seeds", type=int, default=1, help="videos of each kind")
     options = parser.parse_args()
     cv2.setNumThreads(1)

@@ -82,13 +82,15 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
         rng: Draws which end, and how large.
 
     Returns:
-        The same shape; `ink` itself where it is blank, or a dot would be joined to its stroke.
+        The same shape; `ink` itself where it is blank, a dot would be joined to its stroke, or
+        the stroke would be torn.
     """
     mask = (ink > int(ink.max()) // 5).astype(np.uint8)
     parts, components, stats, _ = cv2.connectedComponentsWithStats(mask)
     if parts < 2:
         return ink
     stroke = (components == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+    dots = mask - stroke
     pen = _width(ink * stroke)
     angle = rng.uniform(0, 2 * np.pi)
     outward = np.array([np.cos(angle), np.sin(angle)])
@@ -101,12 +103,16 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
         neck = np.argmin(np.abs(away - pen * rng.uniform(1.2, 1.8)))
         rows, columns = np.ogrid[: ink.shape[0], : ink.shape[1]]
         near = ((rows - ys[neck]) ** 2 + (columns - xs[neck]) ** 2) / (0.6 * pen) ** 2
-        dry = (ink * (1 - rng.uniform(0.2, 0.7) * np.exp(-near / 2))).astype(np.uint8)
+        faint = np.rint(ink * (1 - rng.uniform(0.2, 0.7) * np.exp(-near / 2)))
+        around_dots = cv2.dilate(dots, np.ones((3, 3), np.uint8)) > 0
+        dry = np.where(around_dots, ink, faint).astype(np.uint8)
     # A line without length is a round dot of its width.
     dot = _line(np.array([(x, y), (x, y)]) + 0.5, pen * rng.uniform(0.9, 1.5), ink.shape)
-    blotted = np.maximum(dry, (dot * (int(ink.max()) / 255)).astype(np.uint8))
+    blotted = np.maximum(dry, np.rint(dot * (int(ink.max()) / 255)).astype(np.uint8))
     mask = (blotted > int(ink.max()) // 5).astype(np.uint8)
-    return blotted if cv2.connectedComponents(mask)[0] == parts else ink
+    count, now = cv2.connectedComponents(mask)
+    joined = np.isin(now[dots > 0], now[(stroke & mask) > 0]).any()
+    return ink if joined or count != parts else blotted
 
 
 def _width(stroke: Ink) -> float:

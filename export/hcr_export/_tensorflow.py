@@ -32,8 +32,7 @@ logging.getLogger("absl").setLevel(logging.ERROR)
 def inlined() -> Iterator[None]:
     """Trace functions within functions in place.
 
-    Keras compiles a grouped convolution as a function of its own, because TensorFlow has no kernel
-    for it on a CPU; ONNX engines have one, but know no such functions.
+    Keras compiles a grouped convolution as a function of its own; tf2onnx does not look into such.
     """
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)

@@ -19,6 +19,7 @@ from hcr_export.graph_operations import GRAPH_FILE, check_graph
 from hcr_runtime import ModelError
 
 ENDPOINT = "serving_default"
+COMPILED = "_XlaMustCompile"
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
@@ -68,6 +69,7 @@ class SavedGraph(keras.layers.Layer):
         # Loaded from a copy of what is kept: both are the same, whatever happens to the folder.
         with tempfile.TemporaryDirectory(prefix="hcr-edge-") as copy:
             self.save_assets(copy)
+            _uncompile(Path(copy, GRAPH_FILE))
             with quiet():
                 self._loaded = tf.saved_model.load(copy)
         self._function = self._loaded.signatures[ENDPOINT]
@@ -106,6 +108,22 @@ class SavedGraph(keras.layers.Layer):
         if not _trusted.get():
             check_graph(Path(folder))
         self.read(Path(folder))
+
+
+def _uncompile(graph_file: Path) -> None:
+    """Let no function of a graph be compiled apart: converters do not look into such.
+
+    Keras wraps grouped convolutions so.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    saved = SavedModel.FromString(graph_file.read_bytes())
+    for meta in saved.meta_graphs:
+        functions = meta.graph_def.library.function
+        nodes = (node for function in functions for node in function.node_def)
+        for part in (*functions, *nodes, *meta.graph_def.node):
+            part.attr.pop(COMPILED, None)
+    graph_file.write_bytes(saved.SerializeToString())
 
 
 def _constant(captured: Any) -> Any:

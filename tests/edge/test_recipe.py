@@ -173,7 +173,10 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("augmentation: {coarse: 0.8, broken: 0.5}", "coarse and broken"),
         ("augmentation: {coarse: 2}", "coarse and broken"),
         ("augmentation: {joined: 5}", "joined"),
+        ("augmentation: {stroke: 1.5}", "stroke"),
         ("augmentation: {blur: 1.5}", "blur"),
+        ("augmentation: {noise: 1.5}", "noise"),
+        ("augmentation: {tight: 1.5}", "tight"),
         ("augmentation: {soft: 0.5}", "soft"),  # of no coarse pictures
         ("typefaces: 0.8", "typefaces"),
         ("augmentation: {resolution: [96, 48]}", "resolution"),  # the wrong way round

@@ -91,15 +91,18 @@ def test_a_graph_that_normalises_becomes_onnx(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers, np.asarray(model(images)), atol=1e-5)
 
 
-def test_a_grouped_convolution_becomes_onnx(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "folder"])
+def test_a_grouped_convolution_becomes_onnx(name: str, tmp_path: Path) -> None:
     grouped = layers.Conv2D(6, 3, groups=2, strides=2, padding="same")
     model = network(
         layers.Conv2D(4, 3), grouped, layers.Flatten(), layers.Dense(3, activation="softmax")
     )
-    source = adopt(saved(model, tmp_path / "model.keras"), facts(), tmp_path).source
+    source = adopt(saved(model, tmp_path / name), facts(name="mine"), tmp_path).source
+    expected = np.asarray(model(TENSORS))
+    np.testing.assert_allclose(source.scores(TENSORS), expected, atol=1e-5)
     session = onnxruntime.InferenceSession(convert(source).SerializeToString())
     (answers,) = session.run(None, {INPUT: TENSORS})
-    np.testing.assert_allclose(answers, np.asarray(model(TENSORS)), atol=1e-5)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
