@@ -70,7 +70,7 @@ def test_a_blot_joins_no_dot_to_its_stroke(letter: str, letters: dict[str, list[
     rng = np.random.default_rng(0)
     for ink in letters[letter]:
         blotted = blot(ink, rng)
-        (stroke, *dots), (now, *others) = _parts(ink), _parts(blotted)
+        (stroke, *dots), (_, *others) = _parts(ink), _parts(blotted)
         assert len(others) == len(dots)
         if dots and dots[0][4] < 0.5 * stroke[4]:  # else either may be the largest
             gained = [part[4] - dot[4] for part, dot in zip(others, dots, strict=True)]
