@@ -133,7 +133,12 @@ class Epochs:
         self._compile(self.model, self.state.learning_rate, epochs)
 
     def fit(self, valid_x: NDArray[np.float32], valid_y: NDArray[np.int64]) -> None:
-        """Train until the epochs are over or validation no longer improves."""
+        """Train until the epochs are over or validation no longer improves.
+
+        Args:
+            valid_x: Validation tensors, float32 (N, height, width, channels).
+            valid_y: Their classes, (N,).
+        """
         state, recipe = self.state, self.recipe
         targets = keras.utils.to_categorical(valid_y, len(self.spec.labels))
         while state.epoch < recipe.epochs:

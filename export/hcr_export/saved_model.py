@@ -19,7 +19,7 @@ from hcr_export.graph_operations import GRAPH_FILE, check_graph
 from hcr_runtime import ModelError
 
 ENDPOINT = "serving_default"
-COMPILED = "_XlaMustCompile"
+_COMPILED = "_XlaMustCompile"
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
@@ -122,7 +122,7 @@ def _uncompile(graph_file: Path) -> None:
         functions = meta.graph_def.library.function
         nodes = (node for function in functions for node in function.node_def)
         for part in (*functions, *nodes, *meta.graph_def.node):
-            part.attr.pop(COMPILED, None)
+            part.attr.pop(_COMPILED, None)
     graph_file.write_bytes(saved.SerializeToString())
 
 
