@@ -1,12 +1,14 @@
 """Frames by the hour, as fast as they go, and stops by signal: ``make soak``.
 
 Each part watches ``--frames`` frames (an hour's worth by default) of the sample clip, from a source
-that dies after every 5,000. Memory is compared after a tenth, when all is loaded, and at the end.
+that dies after every 5,000. Memory is compared after a tenth, at least a turn of the clip, when all
+is loaded, and at the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +19,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -180,6 +182,7 @@ def soak(part: Part, count: int) -> Soaked:
     watcher = Watcher(Classifier.load("arabic-letters"), part.mode)
     before = threading.active_count()
     taken = threading.Semaphore(1)
+    loaded = max(count // 10, len(pictures))
     events, seen, base = 0, 0, 0.0
     with ExitStack() as stack:
         uses: list[Use] = []
@@ -204,7 +207,7 @@ def soak(part: Part, count: int) -> Soaked:
             for use in uses:
                 use(frame, watcher)
             seen += 1
-            if seen == count // 10:
+            if seen == loaded:
                 base = resident_mb()
         grown = resident_mb() - base
     return Soaked(grown, threading.active_count() - before, events, live.dropped, live.reopened)
@@ -244,20 +247,21 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=HOUR, help="for each part")
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--stops", type=int, default=3, help="stops by each signal")
+    parser.add_argument("--json", action="store_true", help="parts as lines of JSON")
     options = parser.parse_args()
     beyond = False
     for name in options.only or PARTS:
         start = time.monotonic()
         done = soak(PARTS[name], options.frames)
-        print(
+        text = (
             f"{name}: {options.frames} frames in {time.monotonic() - start:.0f} s, {done.events}"
             f" events, {done.dropped} dropped, reopened {done.reopened} times; resident memory"
-            f" {done.grown:+.1f} MB (at most {LIMIT_MB:g}), {done.threads} threads left over",
-            flush=True,
+            f" {done.grown:+.1f} MB (at most {LIMIT_MB:g}), {done.threads} threads left over"
         )
+        print(json.dumps(asdict(done)) if options.json else text, flush=True)
         beyond |= done.grown > LIMIT_MB or done.threads > 0
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        longest = max((stop_seconds(signum) for _ in range(options.stops)), default=0.0)
+    for signum in (signal.SIGINT, signal.SIGTERM) if options.stops else ():
+        longest = max(stop_seconds(signum) for _ in range(options.stops))
         print(f"{signum.name}: stopped within {longest:.2f} s (at most {STOP_SECONDS:g})")
         beyond |= longest > STOP_SECONDS
     return int(beyond)
