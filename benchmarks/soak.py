@@ -182,7 +182,7 @@ def soak(part: Part, count: int) -> Soaked:
     watcher = Watcher(Classifier.load("arabic-letters"), part.mode)
     before = threading.active_count()
     taken = threading.Semaphore(1)
-    loaded = max(count // 10, len(pictures))
+    loaded = min(count, max(count // 10, len(pictures)))
     events, seen, base = 0, 0, 0.0
     with ExitStack() as stack:
         uses: list[Use] = []
