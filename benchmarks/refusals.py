@@ -18,7 +18,7 @@ import numpy as np
 from hcr_edge.datasets import load_dataset
 from hcr_edge.outliers import KINDS, draw_outliers
 from hcr_runtime import Classifier, to_gray
-from hcr_runtime.preprocess import extract_ink, measure
+from hcr_runtime.ink import extract_ink, measure
 
 SIDES = (32, 24, 20, 16, 14, 12, 10, 8, 6)
 SIZES = (0, 5, 6, 8, 10, 12, 16, 33)

@@ -1,6 +1,6 @@
 """Letter-preserving augmentation of ink images: never a flip, never a half turn.
 
-Works on ink (`hcr_runtime.preprocess.lift_ink`) before the preprocessing, at a random scan
+Works on ink (`hcr_runtime.ink.lift_ink`) before the preprocessing, at a random scan
 resolution, so that the network sees what the preprocessing makes of other pens and scanners.
 """
 

@@ -20,7 +20,7 @@ from hcr_export._keras import keras
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_runtime import ModelSpec, preprocess, probabilities
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import extract_ink, lift_ink
+from hcr_runtime.ink import extract_ink, lift_ink
 
 log = logging.getLogger(__name__)
 

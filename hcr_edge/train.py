@@ -55,7 +55,7 @@ from hcr_runtime import (
     probabilities,
 )
 from hcr_runtime.image import ImageLike, to_gray
-from hcr_runtime.preprocess import lift_ink
+from hcr_runtime.ink import lift_ink
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime import Box, ReadGlyph
-from hcr_runtime.preprocess import lift_ink
+from hcr_runtime.ink import lift_ink
 
 Image = NDArray[np.uint8]
 Lines = Literal["none", "ruled", "dotted", "squared", "table", "boxes", "comb"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Box
 from hcr_runtime.image import GrayImage
-from hcr_runtime.preprocess import INK_LEVEL, extract_ink
+from hcr_runtime.ink import INK_LEVEL, extract_ink
 
 Picture = NDArray[np.uint8]
 Rng = np.random.Generator

@@ -9,8 +9,9 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.ink import Extent, extract_ink, lift_ink
 from hcr_runtime.prediction import Prediction
-from hcr_runtime.preprocess import Extent, extract_ink, lift_ink, prepare
+from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
 
 PANEL = 240

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from hcr_runtime.arguments import check_images, check_type, collect, received
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import ImageLike
-from hcr_runtime.preprocess import Extent, prepare
+from hcr_runtime.ink import Extent
+from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
 
 Scores: TypeAlias = NDArray[np.float32]

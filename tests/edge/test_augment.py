@@ -13,7 +13,7 @@ from hcr_edge.datasets import Dataset, load_samples
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_runtime import ModelSpec, preprocess
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import INK_LEVEL, extract_ink
+from hcr_runtime.ink import INK_LEVEL, extract_ink
 
 SPEC = ModelSpec("letters", ARABIC_LETTERS)
 STILL = Augmentation(

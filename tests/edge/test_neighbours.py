@@ -11,7 +11,7 @@ import pytest
 from hcr_edge.datasets import Dataset
 from hcr_edge.neighbours import COMPOSITIONS, Neighbours
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import lift_ink
+from hcr_runtime.ink import lift_ink
 
 
 @pytest.fixture(scope="module")

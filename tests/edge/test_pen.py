@@ -12,7 +12,7 @@ from hcr_edge.augment import Augmentation
 from hcr_edge.datasets import Dataset
 from hcr_edge.pen import DOTS, blot, join_dots
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import lift_ink
+from hcr_runtime.ink import lift_ink
 
 Ink = np.ndarray
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Classifier, HcrError, Label, ModelSpec, RejectionSpec, accepts
 from hcr_runtime.image import to_gray
+from hcr_runtime.ink import Extent
 from hcr_runtime.prediction import predict
-from hcr_runtime.preprocess import Extent, prepare
+from hcr_runtime.preprocess import prepare
 
 Image = NDArray[np.uint8]
 Letter = Callable[..., Path]

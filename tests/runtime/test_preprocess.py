@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Classifier, InputSpec, ModelSpec, preprocess
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import WORK_SIDE, extract_ink
+from hcr_runtime.ink import WORK_SIDE, extract_ink
 
 Image = NDArray[np.uint8]
 Change = Callable[[Image], Image]

@@ -19,7 +19,7 @@ from hcr_edge.errors import DataError
 from hcr_edge.label_maps import LabelMap
 from hcr_runtime import ImageError, Label
 from hcr_runtime.image import to_gray
-from hcr_runtime.preprocess import WORK_SIDE
+from hcr_runtime.ink import WORK_SIDE
 
 Progress = Callable[[str], None]
 # Parts that are told of after the others.

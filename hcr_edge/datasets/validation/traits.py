@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hcr_edge.datasets.images import Image, Images
 from hcr_edge.datasets.orientation import has_bright_ground
-from hcr_runtime.preprocess import extract_ink
+from hcr_runtime.ink import extract_ink
 
 # Sides of the pictures by which glyphs are compared: the small one finds, the large one proves.
 SMALL, LARGE = 16, 32

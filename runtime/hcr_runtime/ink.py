@@ -1,0 +1,207 @@
+"""Ink of a grey image: how much each pixel differs from its paper, and where the ink lies.
+
+The paper's brightness (a curved surface where the light is uneven; of an image that has two levels
+alone, the level of most corners) is subtracted, the polarity is found, the contrast stretched
+between the paper's noise and the ink's mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# Larger images are first shrunk by a whole number to at most this longer side: it bounds the
+# time, and leaves at least twice the tensor's resolution.
+WORK_SIDE = 128
+# Grid on which the paper's brightness is fitted.
+GRID = 16
+# Differences of brightness (0-255) between the image's sides that count as uneven light.
+UNEVEN = 10.0
+# An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
+# binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
+TWO_LEVELS = 0.7
+LEVEL_WIDTH = 3
+LEVEL_GAP = 60
+# An image is blank whose ink differs from its paper by less than this (0-255); up to the second
+# number also by less than so many times what the paper differs from itself.
+MIN_CONTRAST = 8.0
+CLEAR_CONTRAST = 30.0
+NOISE_RATIO = 11.0
+# Ink above this level belongs to the glyph: low, because small dots are faint.
+INK_LEVEL = 50
+# Keeps the fit solvable where all paper lies on one line.
+_RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The box of an image's ink, in pixels of what `extract_ink` gives; all 0 where it is blank.
+
+    Attributes:
+        left: First column with ink.
+        top: First row with ink.
+        width: Columns of the box.
+        height: Rows of the box.
+        sides: How many of the image's four sides ink lies on.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    sides: int
+
+    @property
+    def longer(self) -> int:
+        """The longer side of the box."""
+        return max(self.width, self.height)
+
+
+def measure(ink: GrayImage) -> Extent:
+    """Measure ink of 0-255, shape (H, W), as `extract_ink` gives it.
+
+    >>> ink = np.zeros((32, 32), np.uint8)
+    >>> ink[0:20, 10:14] = 255
+    >>> measure(ink)
+    Extent(left=10, top=0, width=4, height=20, sides=1)
+    """
+    mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
+    left, top, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return Extent(0, 0, 0, 0, 0)
+    rows, columns = ink.shape
+    sides = (left == 0) + (top == 0) + (left + width == columns) + (top + height == rows)
+    return Extent(left, top, width, height, sides)
+
+
+def extract_ink(gray: GrayImage) -> GrayImage:
+    """Return the ink of a grey image: uint8, 0 for paper, about 255 for ink.
+
+    Images whose longer side exceeds `WORK_SIDE` come back shrunk. A blank image gives zeros.
+    """
+    ink = lift_ink(gray)
+    threshold, dark = cv2.threshold(ink, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    inked, pixels = cv2.countNonZero(dark), ink.size
+    # As cv2.mean with a mask computes it, which takes four times as long.
+    level = cv2.sumElems(dark)[0] * (1 / max(inked, 1))
+    noise = (cv2.mean(ink)[0] * pixels - level * inked) / max(pixels - inked, 1)
+    if level < max(MIN_CONTRAST, min(NOISE_RATIO * noise, CLEAR_CONTRAST)):
+        return np.zeros_like(ink)
+    floor = 0.35 * threshold
+    gain = 255 / (level - floor)
+    return np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+
+
+def lift_ink(gray: GrayImage) -> GrayImage:
+    """Return how much each pixel differs from the paper: uint8, 0 for paper, as faint as it was.
+
+    The first half of `extract_ink`; lifting ink twice is lifting it once, which lets
+    augmentation work on ink.
+    """
+    darker, brighter = _differences(_shrink(gray))
+    return darker if _outweighs(darker, brighter) else brighter
+
+
+def is_dark(gray: GrayImage) -> bool:
+    """Tell whether the ink of a grey image is darker than its paper."""
+    return _outweighs(*_differences(_shrink(gray)))
+
+
+def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
+    return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
+
+
+def _shrink(gray: GrayImage) -> GrayImage:
+    """Average blocks of pixels, of a whole number's side, where the image is too large."""
+    height, width = gray.shape
+    block = -(-max(height, width) // WORK_SIDE)
+    if block == 1:
+        return gray
+    size = (max(1, width // block), max(1, height // block))
+    # Whole blocks alone: OpenCV's averaging is several times faster for them.
+    whole = gray[: size[1] * block, : size[0] * block]
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
+    """How much darker, and how much brighter, each pixel is than the paper; uint8 each."""
+    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    if _rim_spread(grid) <= UNEVEN:
+        paper = np.partition(grid, grid.size // 2, axis=None)[grid.size // 2]
+        # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
+        level = np.full_like(gray, paper)
+        return cv2.subtract(level, gray), cv2.subtract(gray, level)
+    if (flat := _paper_of_two_levels(gray)) is not None:
+        level = np.full_like(gray, flat)
+        return cv2.subtract(level, gray), cv2.subtract(gray, level)
+    surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
+    size = gray.shape[::-1]
+    level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
+    return cv2.subtract(level, gray), cv2.subtract(gray, level)
+
+
+def _paper_of_two_levels(gray: GrayImage) -> int | None:
+    """Brightness of the paper where the image has two levels alone; None where it has more.
+
+    A tight crop of a binarised glyph has ink on its rim, and often more ink than paper. Paper is
+    what fills most corners, or else most of the rim.
+    """
+    low, high, _, _ = cv2.minMaxLoc(gray)
+    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
+    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
+    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
+        return None
+    threshold = (low + high) / 2
+    corners = gray[:: gray.shape[0] - 1 or 1, :: gray.shape[1] - 1 or 1] > threshold
+    share = float(corners.mean())
+    if share == 0.5:
+        rim = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+        share = float((rim > threshold).mean())
+    return int(high if share > 0.5 else low)
+
+
+def _rim_spread(grid: GrayImage) -> int:
+    """Difference between the brightest and the darkest of the sides and corners of the grid."""
+    # Plain lists: for four sides of 16 numbers several times faster than arrays.
+    top: list[int] = grid[0].tolist()
+    bottom: list[int] = grid[-1].tolist()
+    sides = (top, bottom, grid[:, 0].tolist(), grid[:, -1].tolist())
+    levels: list[int] = [sorted(side)[GRID // 2] for side in sides]
+    levels += (top[0], top[-1], bottom[0], bottom[-1])
+    return max(levels) - min(levels)
+
+
+@cache
+def _surface() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Terms of a quadratic surface in each grid cell, (GRID * GRID, 6), and their inverse.
+
+    Made when first needed: linear algebra brings threads and their memory with it.
+    """
+    axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
+    x, y = np.tile(axis, GRID), np.repeat(axis, GRID)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    return terms, np.asarray(np.linalg.pinv(terms), np.float32)
+
+
+def _fit_surface(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Brightness of the paper in each grid cell: a quadratic surface through those that are paper.
+
+    Args:
+        levels: Brightness of the cells, float32 of shape (GRID * GRID,).
+    """
+    terms, inverse = _surface()
+    surface = terms @ (inverse @ levels)
+    for _ in range(3):
+        residual = np.abs(levels - surface)
+        # Paper is the majority: ink cells are the outliers beyond twice the median residual.
+        middle = float(np.partition(residual, residual.size // 2)[residual.size // 2])
+        paper = residual <= max(2.0 * middle, 3.0)
+        base = terms[paper]
+        surface = terms @ np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
+    return np.asarray(surface, np.float32)
