@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_runtime import ModelSpec
 
 SIDE = 64

@@ -20,7 +20,7 @@ from hcr_edge.labels import (
     RUSSIAN_CAPITALS,
 )
 from hcr_export.bundle import CalibrationImages
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_runtime import ImageError, ModelSpec
 from hcr_runtime.image import to_gray
 

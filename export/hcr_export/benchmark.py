@@ -20,8 +20,8 @@ from hcr_export.contents import Contents, read_contents
 from hcr_export.conversion import artifact_bytes
 from hcr_export.engines import Engine, Measurement, engines, keras_engine, measure
 from hcr_export.keras_file import file_sha256
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.machine import Machine, this_machine
-from hcr_export.parity import LabelledImages
 from hcr_runtime import EngineError, ImageError, preprocess
 
 # Batch size: calls that are timed in one round.

@@ -23,6 +23,7 @@ from hcr_export.conversion import Conversion, Facts
 from hcr_export.disagreements import draw_disagreements
 from hcr_export.image_manifest import apart, describe_images
 from hcr_export.keras_file import KerasFile, load_keras
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.manifest import (
     IMAGES_FILE,
     RECIPE_FILE,
@@ -33,7 +34,8 @@ from hcr_export.manifest import (
     write_manifest,
 )
 from hcr_export.model_card import model_card
-from hcr_export.parity import SHEET, LabelledImages, ParityReport, measure
+from hcr_export.parity import measure
+from hcr_export.parity_report import SHEET, ParityReport
 from hcr_export.plan import Plan, Planned
 from hcr_export.plan import plan as make_plan
 from hcr_export.quantization import QuantizationError

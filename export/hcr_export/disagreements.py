@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 
-from hcr_export.parity import Disagreement
+from hcr_export.parity_report import Disagreement
 from hcr_runtime.image import to_gray
 
 mpl.use("Agg")

@@ -10,7 +10,7 @@ from typing import Any
 from hcr_export.artifacts import KINDS
 from hcr_export.conversion import Facts
 from hcr_export.keras_file import file_sha256
-from hcr_export.parity import SHEET
+from hcr_export.parity_report import SHEET
 from hcr_export.plan import Plan, Planned
 from hcr_runtime import HcrError, ModelSpec, __version__
 

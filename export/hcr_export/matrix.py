@@ -20,9 +20,9 @@ from hcr_export.comparison import Comparison, compare, judge
 from hcr_export.contents import Artifact, read_contents
 from hcr_export.engines import Engine, Measurement, keras_engine, measure
 from hcr_export.keras_file import file_sha256
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.machine import Machine, this_machine
 from hcr_export.manifest import BundleError
-from hcr_export.parity import LabelledImages
 from hcr_runtime import EngineError, ImageError, ModelSpec, preprocess, probabilities
 
 # Single images that are timed on each engine.

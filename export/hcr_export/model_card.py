@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hcr_export.parity import ParityReport
+from hcr_export.parity_report import ParityReport
 from hcr_runtime import ModelSpec
 
 

@@ -15,7 +15,7 @@ from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
 from hcr_export.comparison import judge
 from hcr_export.conversion import Conversion
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.plan import Border, plan
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 from hcr_runtime import preprocess, probabilities

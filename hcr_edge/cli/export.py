@@ -42,7 +42,7 @@ from hcr_runtime import ModelError, SpecError
 if TYPE_CHECKING:
     from hcr_export.bundle import CalibrationImages
     from hcr_export.keras_file import KerasFile
-    from hcr_export.parity import LabelledImages
+    from hcr_export.labelled_images import LabelledImages
     from hcr_runtime import ModelSpec
 
 FOREIGN = "Models from elsewhere"

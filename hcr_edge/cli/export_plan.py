@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hcr_export.artifacts import Kind, Limits
     from hcr_export.bundle import CalibrationImages
     from hcr_export.keras_file import KerasFile
-    from hcr_export.parity import LabelledImages
+    from hcr_export.labelled_images import LabelledImages
     from hcr_export.plan import Border, Plan
     from hcr_export.quantization import QuantizationRecipe
 

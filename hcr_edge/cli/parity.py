@@ -17,7 +17,7 @@ from hcr_runtime.carrier import read_zip_spec
 
 if TYPE_CHECKING:
     from hcr_export.artifacts import Limits
-    from hcr_export.parity import ParityReport
+    from hcr_export.parity_report import ParityReport
     from hcr_runtime import ModelSpec
 
 MaxDrop = Annotated[

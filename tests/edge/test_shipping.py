@@ -15,7 +15,8 @@ from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import load_recipe
 from hcr_edge.shipping import ship
 from hcr_export.keras_file import load_keras
-from hcr_export.parity import ParityReport, measure
+from hcr_export.parity import measure
+from hcr_export.parity_report import ParityReport
 from hcr_runtime import Classifier
 
 NAME = "arabic-letters"

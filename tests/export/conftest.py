@@ -12,7 +12,8 @@ from hcr_export._keras import keras
 from hcr_export.artifacts import KINDS
 from hcr_export.bundle import CalibrationImages, export_bundle
 from hcr_export.keras_file import KerasFile, load_keras, save_keras
-from hcr_export.parity import LabelledImages, ParityReport
+from hcr_export.labelled_images import LabelledImages
+from hcr_export.parity_report import ParityReport
 from hcr_export.plan import plan
 from hcr_export.targets import installed
 from hcr_runtime import Label, ModelSpec, Provenance, preprocess

@@ -17,7 +17,7 @@ from hcr_export import tesseract
 from hcr_export.advice import advice
 from hcr_export.benchmark import Benchmark, run_benchmark
 from hcr_export.benchmark_report import draw, to_markdown
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_runtime import EngineError, Label, ModelSpec, preprocess
 
 

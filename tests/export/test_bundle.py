@@ -16,8 +16,8 @@ from hcr_export.artifacts import Limits
 from hcr_export.bundle import CalibrationImages, export_bundle, verify_bundle
 from hcr_export.conversion import open_artifact
 from hcr_export.keras_file import file_sha256, load_keras
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.manifest import BundleError, read_manifest
-from hcr_export.parity import LabelledImages
 from hcr_export.plan import plan
 from hcr_export.targets import installed
 from hcr_runtime import Classifier, HcrError

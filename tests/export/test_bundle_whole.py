@@ -16,7 +16,7 @@ from hcr_export.artifacts import Limits, choose
 from hcr_export.bundle import ArtifactError, export_bundle
 from hcr_export.keras_file import KerasFile, load_keras, save_keras
 from hcr_export.manifest import BundleError, read_manifest
-from hcr_export.parity import ParityReport
+from hcr_export.parity_report import ParityReport
 from hcr_export.plan import Border, Plan, plan
 from hcr_export.whole_folder import whole_folder
 from hcr_runtime import ImageError, ModelSpec, SpecError

@@ -16,9 +16,9 @@ from hcr_edge.checkpoints import find_checkpoint
 from hcr_export import compensation
 from hcr_export.conversion import Conversion
 from hcr_export.keras_file import load_keras, save_keras
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.onnx import run
 from hcr_export.onnx_quantization import quantize
-from hcr_export.parity import LabelledImages
 from hcr_export.plan import Border
 from hcr_export.quantization import QuantizationRecipe
 from hcr_runtime import ModelSpec, preprocess

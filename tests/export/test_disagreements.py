@@ -16,7 +16,9 @@ from hcr_export.artifacts import Limits, choose
 from hcr_export.bundle import write_report
 from hcr_export.disagreements import COLUMNS, SHOWN, draw_disagreements
 from hcr_export.keras_file import KerasFile
-from hcr_export.parity import SHEET, LabelledImages, ParityReport, measure
+from hcr_export.labelled_images import LabelledImages
+from hcr_export.parity import measure
+from hcr_export.parity_report import SHEET, ParityReport
 from hcr_export.plan import Border
 
 LOST = 4  # the class that the worse model below can no longer answer

@@ -15,7 +15,7 @@ from hcr_export.artifacts import choose
 from hcr_export.bundle import CalibrationImages, export_bundle
 from hcr_export.image_manifest import describe_images
 from hcr_export.keras_file import KerasFile
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.plan import plan
 
 

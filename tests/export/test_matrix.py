@@ -14,10 +14,10 @@ import pytest
 from hcr_export.artifacts import USUAL
 from hcr_export.contents import add_reports, read_contents
 from hcr_export.engines import choose_engines
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.manifest import BundleError, check_files, read_manifest
 from hcr_export.matrix import EngineMatrix, Native, measure_matrix
 from hcr_export.matrix_report import draw, to_markdown
-from hcr_export.parity import LabelledImages
 from hcr_runtime import ImageError
 
 ENGINES = ["litert", "onnxruntime", "opencv"]

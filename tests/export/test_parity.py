@@ -13,7 +13,9 @@ from hcr_export._keras import keras
 from hcr_export.artifacts import EXACT, Limits, choose
 from hcr_export.comparison import judge
 from hcr_export.keras_file import KerasFile
-from hcr_export.parity import LabelledImages, ParityReport, measure
+from hcr_export.labelled_images import LabelledImages
+from hcr_export.parity import measure
+from hcr_export.parity_report import ParityReport
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError
 

@@ -9,7 +9,7 @@ import pytest
 
 from hcr_export.artifacts import Limits, choose
 from hcr_export.conversion import Conversion
-from hcr_export.parity import LabelledImages
+from hcr_export.labelled_images import LabelledImages
 from hcr_export.plan import Border
 from hcr_export.quantization import QuantizationError
 from hcr_export.search import RECIPES, Search, Trial
