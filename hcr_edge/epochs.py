@@ -27,7 +27,7 @@ class Watcher(Protocol):
         """One step of `steps` is done; epochs and steps count from 1."""
 
     def epoch(self, row: EpochRow, best: bool) -> None:
-        """One epoch is done; `best`: the best so far by validation accuracy."""
+        """One epoch is done; `best`: as good as the best so far."""
 
 
 class WeightAverage(keras.callbacks.Callback):
@@ -201,13 +201,9 @@ class Epochs:
         state, recipe = self.state, self.recipe
         state.epoch = row.epoch
         state.averaged_steps = self.average.steps if self.average is not None else 0
-        # Of equal epochs the later is kept: its weights are more settled. Patience counts from
-        # the first of them.
-        best = row.val_accuracy >= state.best_accuracy
-        if row.val_accuracy > state.best_accuracy:
-            state.improved_epoch = row.epoch
-        if best:
-            state.best_accuracy, state.best_epoch = row.val_accuracy, row.epoch
+        # A cosine schedule settles: late epochs differ by a few validation images, which is luck,
+        # and the loss weighs all of them. Elsewhere the loss punishes growing sureness first.
+        best = state.judge(row, by_loss=recipe.schedule == "cosine")
         waited = row.epoch - max(state.improved_epoch, state.plateau_epoch)
         if recipe.schedule == "plateau" and waited >= recipe.plateau_patience:
             state.plateau_epoch = row.epoch

@@ -35,7 +35,8 @@ class Recipe:
         batch_size: Images in a step.
         learning_rate: The highest.
         schedule: ``plateau``: divided by 3 when validation has not improved for
-            `plateau_patience` epochs. ``cosine``: falls to 2 % of it over the epochs.
+            `plateau_patience` epochs; the epoch of the highest accuracy is kept. ``cosine``: falls
+            to 2 % of it over the epochs; the epoch of the least validation loss is kept.
         plateau_patience: In epochs.
         stop_patience: Training ends when validation has not improved for so many epochs.
         weight_decay: Decoupled (AdamW); 0 means plain Adam.

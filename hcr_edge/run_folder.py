@@ -1,7 +1,7 @@
 """The run folder: what training leaves, and from what an interrupted run goes on.
 
 ``recipe.yaml``, ``environment.json``, ``history.csv``, the reports of `report.py`, and when the run
-is finished ``model.keras`` (the best epoch by validation accuracy) and ``result.json``. Until then
+is finished ``model.keras`` (the best epoch by validation) and ``result.json``. Until then
 ``best.keras`` and one folder ``epoch-NNNN`` with the last weights and the state.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import platform
 import shutil
@@ -49,9 +50,10 @@ class State:
 
     Attributes:
         epoch: Epochs done.
-        best_accuracy: The best validation accuracy.
-        best_epoch: The last epoch that reached it.
-        improved_epoch: The first epoch that reached it.
+        best_accuracy: The validation accuracy of the best epoch.
+        best_loss: Its validation loss.
+        best_epoch: The best, and of equals the last: its weights are more settled.
+        improved_epoch: The first of these equals.
         plateau_epoch: When the learning rate was last lowered.
         learning_rate: The present one (schedule ``plateau``).
         averaged_steps: Steps that the moving average has seen.
@@ -59,11 +61,30 @@ class State:
 
     epoch: int = 0
     best_accuracy: float = -1.0
+    best_loss: float = math.inf
     best_epoch: int = 0
     improved_epoch: int = 0
     plateau_epoch: int = 0
     learning_rate: float = 0.0
     averaged_steps: int = 0
+
+    def judge(self, row: EpochRow, by_loss: bool) -> bool:
+        """Note what an epoch reached; True when it is as good as the best.
+
+        Args:
+            row: The epoch.
+            by_loss: The least validation loss is best, not the highest accuracy.
+        """
+        loss = row.val_loss if math.isfinite(row.val_loss) else math.inf
+        reached, best = row.val_accuracy, self.best_accuracy
+        if by_loss:
+            reached, best = -loss, -self.best_loss
+        if reached > best:
+            self.improved_epoch = row.epoch
+        if reached >= best:
+            self.best_accuracy, self.best_loss = row.val_accuracy, loss
+            self.best_epoch = row.epoch
+        return reached >= best
 
 
 class RunFolder:

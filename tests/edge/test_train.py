@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_edge.protocol import split_dataset
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
+from hcr_edge.run_folder import EpochRow, State
 from hcr_edge.train import fit_temperature, scores, tensors, train
 from hcr_export.keras_file import load_keras
 from hcr_runtime import ModelError, ModelSpec
@@ -195,10 +197,36 @@ def test_cosine_ends_at_two_per_cent(
     monkeypatch.setattr("hcr_edge.train.report.write_reports", lambda *_: None)
     recipe = replace(load_recipe("ahcd-baseline"), schedule="cosine", epochs=4, limit=128)
     train(recipe, tmp_path)
-    rates = [row["learning_rate"] for row in _history(tmp_path)]
+    rows = _history(tmp_path)
+    rates = [row["learning_rate"] for row in rows]
     assert rates[0] == pytest.approx(1e-3, rel=1e-3), "reached after the first epoch"
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(0.02 * 1e-3, rel=1e-2)
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    best = min(rows, key=lambda row: (row["val_loss"], -row["epoch"]))
+    assert (result["best_epoch"], result["validation"]["accuracy"]) == (
+        *(best["epoch"], best["val_accuracy"]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_loss", "losses", "best", "improved"),
+    [
+        (False, (0.5, 0.4, 0.3, 0.2), 3, 2),
+        (True, (0.5, 0.3, 0.4, 0.2), 4, 4),
+        (True, (0.5, 0.3, 0.3, 0.4), 3, 2),
+        (True, (math.nan, 0.5, math.nan, 0.6), 2, 2),
+        (True, (math.nan, math.inf, math.nan, math.nan), 4, 0),
+    ],
+)
+def test_the_best_epoch(by_loss: bool, losses: tuple[float, ...], best: int, improved: int) -> None:
+    state = State()
+    accuracies = (0.90, 0.92, 0.92, 0.91)
+    for epoch, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True), 1):
+        kept = state.judge(EpochRow(epoch, 1e-3, 1.0, 0.9, loss, accuracy), by_loss)
+        assert kept == (state.best_epoch == epoch)
+    assert (state.best_epoch, state.improved_epoch) == (best, improved)
+    assert state.best_accuracy == accuracies[best - 1]
 
 
 def test_another_source_may_be_the_test(data_dir: Path) -> None:
