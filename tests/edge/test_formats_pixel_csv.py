@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -232,19 +231,16 @@ def test_memory_is_that_of_a_block() -> None:
         tracemalloc.stop()
 
 
-def test_ahcd_in_time(data_dir: Path) -> None:
-    """The whole set, 37 MB of text, in about a third of a second."""
+def test_ahcd_whole(data_dir: Path) -> None:
     path = data_dir / "ahcd" / "Arabic Handwritten Characters Dataset CSV.zip"
     if not path.is_file():
         pytest.skip(f"{path.name} is not there")
     tables = {}
-    start = time.monotonic()
     with open_files(path) as files:
         for name in files.names():
             rows, columns = map(int, re.findall(r"\d+", name)[-2:])
             with files.open(name) as stream:
                 tables[name] = read_table(stream, name, columns, rows)
-    assert time.monotonic() - start < 2.5
     labels = tables["csvTrainLabel 13440x1.csv"]
     assert np.bincount(labels[:, 0]).tolist() == [0] + [480] * 28
     with open_files(path) as files:
