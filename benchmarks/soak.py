@@ -1,8 +1,8 @@
 """Frames by the hour, as fast as they go, and stops by signal: ``make soak``.
 
 Each part watches ``--frames`` frames (an hour's worth by default) of the sample clip, from a source
-that dies after every 5,000. Memory is compared after a tenth, at least a turn of the clip, when all
-is loaded, and at the end.
+that dies after every 5,000. Memory at the end is compared with that after a tenth of the frames,
+but at least one turn of the clip: by then all is loaded.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from hcr_runtime.watching import Mode
 
 CLIP = Path(__file__).parents[1] / "samples" / "photos" / "clip.avi"
 HOUR = 30 * 3600
+TURN = 90  # frames of the clip
 LIMIT_MB = 5.0
 STOP_SECONDS = 1.0
 LIFE = 5000
@@ -182,7 +183,7 @@ def soak(part: Part, count: int) -> Soaked:
     watcher = Watcher(Classifier.load("arabic-letters"), part.mode)
     before = threading.active_count()
     taken = threading.Semaphore(1)
-    loaded = min(count, max(count // 10, len(pictures)))
+    loaded = max(count // 10, TURN)
     events, seen, base = 0, 0, 0.0
     with ExitStack() as stack:
         uses: list[Use] = []
@@ -249,6 +250,8 @@ def main() -> int:
     parser.add_argument("--stops", type=int, default=3, help="stops by each signal")
     parser.add_argument("--json", action="store_true", help="parts as lines of JSON")
     options = parser.parse_args()
+    if options.frames < 2 * TURN:
+        parser.error(f"--frames {options.frames}: at least {2 * TURN}, two turns of the clip")
     beyond = False
     for name in options.only or PARTS:
         start = time.monotonic()

@@ -201,8 +201,8 @@ class Epochs:
         state, recipe = self.state, self.recipe
         state.epoch = row.epoch
         state.averaged_steps = self.average.steps if self.average is not None else 0
-        # A cosine schedule settles: late epochs differ by a few validation images, which is luck,
-        # and the loss weighs all of them. Elsewhere the loss punishes growing sureness first.
+        # A cosine schedule settles: the accuracies of late epochs differ by luck, the loss weighs
+        # every image. On a plateau the loss rises with overconfidence while accuracy still does.
         best = state.judge(row, by_loss=recipe.schedule == "cosine")
         waited = row.epoch - max(state.improved_epoch, state.plateau_epoch)
         if recipe.schedule == "plateau" and waited >= recipe.plateau_patience:

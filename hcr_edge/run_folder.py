@@ -52,8 +52,8 @@ class State:
         epoch: Epochs done.
         best_accuracy: The validation accuracy of the best epoch.
         best_loss: Its validation loss.
-        best_epoch: The best, and of equals the last: its weights are more settled.
-        improved_epoch: The first of these equals.
+        best_epoch: The best epoch; of equals the last, whose weights are more settled.
+        improved_epoch: The first of these equals, from which patience counts.
         plateau_epoch: When the learning rate was last lowered.
         learning_rate: The present one (schedule ``plateau``).
         averaged_steps: Steps that the moving average has seen.
@@ -136,6 +136,8 @@ class RunFolder:
                 except (ValueError, TypeError) as error:
                     raise RecipeError(f"{last}/state.json is damaged", hint=_AGAIN) from error
                 self._cut_history(state.epoch)
+                if math.isinf(state.best_loss):  # a run begun before losses were noted
+                    state.best_loss = self._val_loss(state.best_epoch)
                 return state
             self._clear()
             write_whole(self.path / "recipe.yaml", recipe.to_yaml().encode())
@@ -222,6 +224,12 @@ class RunFolder:
             if new:
                 writer.writeheader()
             writer.writerow(fields)
+
+    def _val_loss(self, epoch: int) -> float:
+        """The validation loss of an epoch; infinite where it is no number, or there is none."""
+        rows = list(csv.DictReader(_read(self.path / "history.csv").splitlines()))
+        loss = float(rows[epoch - 1]["val_loss"]) if 0 < epoch <= len(rows) else math.inf
+        return loss if math.isfinite(loss) else math.inf
 
     def _cut_history(self, epochs: int) -> None:
         """Drop the line of an epoch that was interrupted between its line and its state."""

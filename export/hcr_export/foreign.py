@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from hcr_export.classifier_head import as_classifier
 from hcr_export.keras_file import KerasFile, flat_layers, load_keras, save_keras
 from hcr_export.model_files import model_sha256, open_model_file
-from hcr_export.outputs import as_classifier
 from hcr_runtime import (
     InputSpec,
     Label,

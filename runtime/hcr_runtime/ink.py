@@ -109,11 +109,18 @@ def lift_ink(gray: GrayImage) -> GrayImage:
 
 
 def is_dark(gray: GrayImage) -> bool:
-    """Tell whether the ink of a grey image is darker than its paper."""
+    """Tell whether the ink of a grey image is darker than its paper.
+
+    >>> paper = np.full((32, 32), 250, np.uint8)
+    >>> paper[8:24, 14:18] = 20
+    >>> is_dark(paper), is_dark(255 - paper)
+    (True, False)
+    """
     return _outweighs(*_differences(_shrink(gray)))
 
 
 def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
+    """Whether what is darker than the paper is more than what is brighter."""
     return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
 
 

@@ -39,18 +39,14 @@ def soak() -> ModuleType:
         ("MJPEG", 270, 1, 300),
     ],
 )
-def test_frames_leave_nothing_behind(
-    soak: ModuleType, part: str, count: int, least: int, most: int
-) -> None:
+def test_frames_leave_nothing_behind(part: str, count: int, least: int, most: int) -> None:
     options = ["--only", part, "--frames", str(count), "--stops", "0", "--json"]
     run = subprocess.run(
-        [sys.executable, SOAK, *options], capture_output=True, text=True, check=False
+        [sys.executable, SOAK, *options], capture_output=True, text=True, check=False, timeout=300
     )
+    # 1 where memory grew or a thread is left.
     assert run.returncode == 0, run.stdout + run.stderr
-    found = soak.Soaked(**json.loads(run.stdout.splitlines()[0]))
-    assert least <= found.events <= most
-    assert found.grown <= soak.LIMIT_MB
-    assert found.threads == 0
+    assert least <= json.loads(run.stdout)["events"] <= most
 
 
 def test_an_error_leaves_nothing_behind_either(

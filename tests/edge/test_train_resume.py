@@ -16,6 +16,7 @@ from hcr_edge.architectures import ARCHITECTURES, Architecture
 from hcr_edge.augment import Augmentation
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
+from hcr_edge.run_folder import RunFolder
 from hcr_edge.train import train
 from hcr_export._keras import keras
 from hcr_export.keras_file import load_keras, save_keras
@@ -234,6 +235,18 @@ def test_what_resuming_needs_is_damaged(name: str, interrupted: Path) -> None:
     kept.write_bytes(kept.read_bytes()[:20])
     with pytest.raises(RecipeError, match=name):
         train(ALL, interrupted, resume=True)
+
+
+def test_a_run_begun_before_losses_were_noted(interrupted: Path) -> None:
+    (file,) = interrupted.glob("epoch-*/state.json")
+    state = json.loads(file.read_text(encoding="utf-8"))
+    noted = state.pop("best_loss")
+    file.write_text(json.dumps(state), encoding="utf-8")
+    folder = RunFolder(interrupted)
+    assert folder.open(ALL, resume=True).best_loss == pytest.approx(noted, rel=1e-6)
+    state["best_epoch"] = 0
+    file.write_text(json.dumps(state), encoding="utf-8")
+    assert folder.open(ALL, resume=True).best_loss == float("inf")
 
 
 def test_more_images_than_the_run_began_with(interrupted: Path) -> None:
