@@ -227,8 +227,12 @@ class RunFolder:
 
     def _val_loss(self, epoch: int) -> float:
         """The validation loss of an epoch; infinite where it is no number, or there is none."""
-        rows = list(csv.DictReader(_read(self.path / "history.csv").splitlines()))
-        loss = float(rows[epoch - 1]["val_loss"]) if 0 < epoch <= len(rows) else math.inf
+        path = self.path / "history.csv"
+        rows = list(csv.DictReader(_read(path).splitlines()))
+        try:
+            loss = float(rows[epoch - 1]["val_loss"]) if 0 < epoch <= len(rows) else math.inf
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecipeError(f"{path} is damaged", hint=_AGAIN) from error
         return loss if math.isfinite(loss) else math.inf
 
     def _cut_history(self, epochs: int) -> None:

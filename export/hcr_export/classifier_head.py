@@ -1,4 +1,4 @@
-"""What a network gives, found out by asking it: probabilities, logits, or neither."""
+"""A classifier of any network: what it gives is found out by asking it, and brought to classes."""
 
 from __future__ import annotations
 

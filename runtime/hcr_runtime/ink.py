@@ -104,7 +104,7 @@ def lift_ink(gray: GrayImage) -> GrayImage:
     The first half of `extract_ink`; lifting ink twice is lifting it once, which lets
     augmentation work on ink.
     """
-    darker, brighter = _differences(_shrink(gray))
+    darker, brighter = _differences(shrink(gray))
     return darker if _outweighs(darker, brighter) else brighter
 
 
@@ -116,7 +116,7 @@ def is_dark(gray: GrayImage) -> bool:
     >>> is_dark(paper), is_dark(255 - paper)
     (True, False)
     """
-    return _outweighs(*_differences(_shrink(gray)))
+    return _outweighs(*_differences(shrink(gray)))
 
 
 def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
@@ -124,8 +124,19 @@ def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
     return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
 
 
-def _shrink(gray: GrayImage) -> GrayImage:
-    """Average blocks of pixels, of a whole number's side, where the image is too large."""
+def shrink(gray: GrayImage) -> GrayImage:
+    """Average blocks of pixels where an image is larger than `extract_ink` works with.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+
+    Returns:
+        `gray` itself, or the least whole number of times smaller that brings its longer side to
+        `WORK_SIDE` or less.
+
+    >>> shrink(np.zeros((300, 200), np.uint8)).shape
+    (100, 66)
+    """
     height, width = gray.shape
     block = -(-max(height, width) // WORK_SIDE)
     if block == 1:

@@ -247,6 +247,12 @@ def test_a_run_begun_before_losses_were_noted(interrupted: Path) -> None:
     state["best_epoch"] = 0
     file.write_text(json.dumps(state), encoding="utf-8")
     assert folder.open(ALL, resume=True).best_loss == float("inf")
+    state["best_epoch"] = 1
+    file.write_text(json.dumps(state), encoding="utf-8")
+    history = interrupted / "history.csv"
+    history.write_text(history.read_text().replace("val_loss", "loss_of_it"), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"history\.csv is damaged"):
+        folder.open(ALL, resume=True)
 
 
 def test_more_images_than_the_run_began_with(interrupted: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from hcr_edge.errors import DataError
 from hcr_edge.label_maps import LabelMap
 from hcr_runtime import ImageError, Label
 from hcr_runtime.image import to_gray
-from hcr_runtime.ink import WORK_SIDE
+from hcr_runtime.ink import shrink
 
 Progress = Callable[[str], None]
 # Parts that are told of after the others.
@@ -130,22 +129,11 @@ class Decoder:
             self._progress(f"reading {self._title}: {len(self._shapes)}")
         height, width = image.shape
         self._shapes.append((height, width))
-        self._pixels.append(_bounded(image))
+        self._pixels.append(shrink(image))
 
     def finish(self) -> tuple[Images, NDArray[np.int32]]:
         """Return the images, and the shapes that they had."""
         return self._pixels.finish(), np.array(self._shapes, np.int32).reshape(-1, 2)
-
-
-def _bounded(image: Image) -> Image:
-    """Average whole blocks of pixels where an image is larger than the runtime works with."""
-    height, width = image.shape
-    block = -(-max(height, width) // WORK_SIDE)
-    if block == 1:
-        return image
-    size = (max(1, width // block), max(1, height // block))
-    whole = image[: size[1] * block, : size[0] * block]
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def unknown_classes(where: str, counts: dict[str, int]) -> list[Problem]:
