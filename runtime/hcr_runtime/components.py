@@ -197,12 +197,9 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
 
 
 def _places(mask: GrayImage) -> NDArray[np.intp]:
-    """Positions of a mask's pixels in its rows laid end to end; several times `flatnonzero`."""
-    points = cv2.findNonZero(mask)
-    if points is None:
-        return np.zeros(0, np.intp)
-    x, y = points.reshape(-1, 2).T.astype(np.intp)
-    return np.asarray(y * mask.shape[1] + x, np.intp)
+    """Positions of a mask's pixels in its rows laid end to end."""
+    # Of truth values, which must be 0 or 1, several times as fast as of numbers.
+    return np.flatnonzero(cv2.min(mask, 1).view(np.bool_))
 
 
 def weighted_median(values: NDArray[Any], weights: NDArray[Any] | None = None) -> float:

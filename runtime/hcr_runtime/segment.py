@@ -28,6 +28,7 @@ LEAST_SIDE = 8
 LONG, MORE_ERASED = 0.3, 1.3
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
+_RIM = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
 
 # Frames are searched at this longer side; it bounds the time and closes gaps in thin strokes.
 SEARCH_SIDE = 480
@@ -196,8 +197,8 @@ def _crop(group: Group, ink: _Ink) -> GrayImage:
     own = labels == group.members[0]
     for member in group.members[1:]:
         own |= labels == member
-    near = cv2.dilate(own.view(np.uint8), np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8))
-    near[(labels > 0) & ~own] = 0
+    near = cv2.dilate(own.view(np.uint8), _RIM)
+    near &= own | (labels == 0)
     pixels = ink.darkness[top : group.bottom + RIM, left : group.right + RIM] * near
     height, width = pixels.shape
     side = max(round(group.side), height, width)
