@@ -15,6 +15,7 @@ from hcr_edge.errors import RecipeError
 from hcr_edge.neighbours import Neighbours
 from hcr_edge.outliers import TRAINED, draw_outlier
 from hcr_edge.recipe import Recipe
+from hcr_edge.siblings import Siblings
 from hcr_edge.typefaces import Typefaces
 from hcr_export._keras import keras
 from hcr_export.keras_file import KerasFile, load_keras
@@ -55,6 +56,8 @@ class InkBatches(keras.utils.PyDataset):
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
+        self.lent = recipe.lent
+        self.siblings = Siblings(self.inks, self.texts) if self.lent else None
         self.classes = [label.text for label in data.label_set]
         self.typefaces = Typefaces(self.classes if recipe.typefaces else [])
         self.written = 0
@@ -103,11 +106,14 @@ class InkBatches(keras.utils.PyDataset):
             return plain, plain
         seen, images = [], []
         for i in chosen:
-            joined = self.augment.join(self.inks[i], self.texts[i], rng)
+            lent = self.inks[i]
+            if self.siblings is not None and rng.random() < self.lent:
+                lent = self.siblings.write(int(i), rng)
+            joined = self.augment.join(lent, self.texts[i], rng)
             written = self.augment.write(joined, rng)
             scanned = self.augment.scan(written, rng)
             images.append(preprocess(scanned, self.spec))
-            if self.teachers and joined is not self.inks[i]:  # they need not know such dots
+            if self.teachers and joined is not self.inks[i]:  # they need not know such letters
                 written = self.augment.write(self.inks[i], rng)
             alike = scanned is written or not self.teachers
             seen.append(images[-1] if alike else preprocess(written, self.spec))

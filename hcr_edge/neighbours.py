@@ -8,16 +8,13 @@ training has: the stroke of one, the dots of another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from hcr_edge.parts import Ink, Parts, put_together, take_apart
 from hcr_edge.pen import join_dots
-
-Ink = NDArray[np.uint8]
 
 
 class Composition(NamedTuple):
@@ -39,18 +36,6 @@ COMPOSITIONS = {
     "چ": Composition("ج", "ث", "inside"),
     "ژ": Composition("ر", "ث", "above"),
 }
-_ROOM = 8  # pixels around an ink image: added dots may lie outside of it
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """An ink image taken apart: the largest component, and the rest: how many, its middle."""
-
-    stroke: Ink
-    box: tuple[int, int, int, int]
-    dots: Ink | None
-    count: int
-    middle: tuple[float, float]
 
 
 class Neighbours:
@@ -69,13 +54,13 @@ class Neighbours:
     def __init__(self, inks: Sequence[Ink], texts: Sequence[str], *, joined: float = 0.0) -> None:
         known = set(texts)
         rng = np.random.default_rng(0)
-        self._strokes: dict[str, list[_Parts]] = {}
+        self._strokes: dict[str, list[Parts]] = {}
         self._dots: dict[str, list[Ink]] = {}
         for letter, how in COMPOSITIONS.items():
             if letter in known or not {how.stroke, how.dots} <= known:
                 continue
             pairs = list(zip(inks, texts, strict=True))
-            strokes = [_take_apart(ink) for ink, text in pairs if text == how.stroke]
+            strokes = [take_apart(ink) for ink, text in pairs if text == how.stroke]
             strokes = [parts for parts in strokes if _fits(parts, how)]
             lenders = [ink for ink, text in pairs if text == how.dots]
             dots = [dots for ink in lenders if (dots := _many(ink, joined, rng)) is not None]
@@ -95,42 +80,23 @@ class Neighbours:
         return _compose(strokes[chosen], dots[near % len(dots)], COMPOSITIONS[letter].place, rng)
 
 
-def _take_apart(ink: Ink) -> _Parts:
-    mask = (ink > int(ink.max()) // 5).astype(np.uint8)
-    count, components, stats, _ = cv2.connectedComponentsWithStats(mask)
-    if count < 2:
-        return _Parts(ink, (0, 0, 0, 0), None, 0, (0.0, 0.0))
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    x, y, width, height = (int(v) for v in stats[largest, :4])
-    # The soft rim of the stroke lies outside of the mask; that of the dots goes with the dots.
-    others = ((components > 0) & (components != largest)).astype(np.uint8)
-    near_dots = cv2.dilate(others, np.ones((3, 3), np.uint8)) & (components != largest)
-    stroke = np.where(near_dots, 0, ink).astype(np.uint8)
-    if others.sum() < 2:
-        return _Parts(stroke, (x, y, width, height), None, 0, (0.0, 0.0))
-    left, top, wide, high = cv2.boundingRect(near_dots)
-    dots = np.where(near_dots, ink, 0)[top : top + high, left : left + wide].astype(np.uint8)
-    middle = (left + wide / 2, top + high / 2)
-    return _Parts(stroke, (x, y, width, height), dots, count - 2, middle)
-
-
-def _is_above(parts: _Parts) -> bool:
+def _is_above(parts: Parts) -> bool:
     return parts.middle[1] < parts.box[1] + 0.5 * parts.box[3]
 
 
 def _many(ink: Ink, joined: float, rng: np.random.Generator) -> Ink | None:
     """The dots over a stroke, if no one takes them for a single one; or a line in their place."""
-    parts = _take_apart(ink)
+    parts = take_apart(ink)
     apart = parts.count in (2, 3) and parts.dots is not None and parts.dots.shape[1] >= 5
     if not apart or not _is_above(parts):
         return None
     if joined > 0 and rng.random() < joined:
-        line = _take_apart(join_dots(ink, 3, rng))
+        line = take_apart(join_dots(ink, 3, rng))
         return line.dots if line.count == 1 and _is_above(line) else None
     return parts.dots
 
 
-def _fits(parts: _Parts, how: Composition) -> bool:
+def _fits(parts: Parts, how: Composition) -> bool:
     """Whether the stroke came off its own dot: where they touch, it would keep it."""
     if max(parts.box[2:]) < 7:
         return False
@@ -139,13 +105,13 @@ def _fits(parts: _Parts, how: Composition) -> bool:
     return parts.count == 1 and (how.place == "inside" or not _is_above(parts))
 
 
-def _compose(parts: _Parts, dots: Ink, place: str, rng: np.random.Generator) -> Ink:
+def _compose(parts: Parts, dots: Ink, place: str, rng: np.random.Generator) -> Ink:
     scale = rng.uniform(0.8, 1.0) if place == "inside" else rng.uniform(0.9, 1.1)
     size = tuple(max(2, round(side * scale)) for side in dots.shape[::-1])
     shown = np.asarray(cv2.resize(dots, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     if place != "above":
         shown = shown[::-1]
-    height, width = shown.shape
+    height = len(shown)
     x, y, wide, high = parts.box
     gap = rng.uniform(0, 0.2) * high
     if place == "above":
@@ -154,13 +120,4 @@ def _compose(parts: _Parts, dots: Ink, place: str, rng: np.random.Generator) -> 
         middle = (parts.middle[0], max(parts.middle[1], y + high + gap + height / 2 - 2))
     else:
         middle = parts.middle
-    room = max(_ROOM, height + 2)
-    page = cv2.copyMakeBorder(parts.stroke, room, room, room, room, cv2.BORDER_CONSTANT, value=0)
-    left = int(np.clip(round(middle[0] - width / 2) + room, 0, page.shape[1] - width))
-    top = int(np.clip(round(middle[1] - height / 2) + room, 0, page.shape[0] - height))
-    under = page[top : top + height, left : left + width]
-    np.maximum(under, shown, out=under)
-    # The frame grows no more than it must: a letter's size in it means something.
-    ys, xs = np.flatnonzero(page.any(axis=1)), np.flatnonzero(page.any(axis=0))
-    spare = min(ys[0], xs[0], page.shape[0] - 1 - ys[-1], page.shape[1] - 1 - xs[-1], room)
-    return np.asarray(page[spare : page.shape[0] - spare, spare : page.shape[1] - spare], np.uint8)
+    return put_together(parts.stroke, shown, middle)

@@ -56,6 +56,8 @@ class Recipe:
             where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         neighbours: As `outliers`, of the letters that `neighbours.COMPOSITIONS` composes from those
             of the training set; none where it lacks their parts.
+        lent: The share of letters that are written with the stroke of a letter that differs in its
+            dots alone (`siblings.Siblings`); needs `augmentation`.
         typefaces: So many letters that `typefaces.Typefaces` writes join each letter of a batch,
             under their label; none where the typefaces know none of the classes.
         validation_share: One writer in so many validates.
@@ -86,6 +88,7 @@ class Recipe:
     distill: float = 0.0
     outliers: float = 0.0
     neighbours: float = 0.0
+    lent: float = 0.0
     typefaces: float = 0.0
     validation_share: int = 10
     limit: int | None = None
@@ -115,6 +118,7 @@ class Recipe:
             ("distill", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("outliers", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("neighbours", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
+            ("lent", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("typefaces", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),
             ("limit", (int, type(None)), lambda v: v is None or v >= 1, "1 or more, or null"),
@@ -141,6 +145,11 @@ class Recipe:
                 self.frozen_epochs >= self.epochs,
                 f"frozen_epochs is {self.frozen_epochs} of {self.epochs} epochs",
                 "fewer than epochs: then all is fine-tuned",
+            ),
+            (
+                self.lent > 0 and self.augmentation is None,
+                f"lent is {self.lent} without augmentation",
+                "strengths of augmentation, or lent: 0",
             ),
             (
                 bool(self.teachers) != (self.distill > 0),

@@ -85,6 +85,15 @@ def test_typefaces_join_a_batch_under_their_labels(letters: Dataset) -> None:
     assert (read.argmax(axis=1) == targets[36:].argmax(axis=1)).mean() > 0.5
 
 
+def test_lent_strokes_leave_the_labels_and_other_letters_as_they_are(letters: Dataset) -> None:
+    plain = Recipe("m", "edge-s", batch_size=64, augmentation=Augmentation())
+    images, targets = InkBatches(letters, SPEC, replace(plain, lent=1.0))[0]
+    batches = InkBatches(letters, SPEC, plain)
+    np.testing.assert_array_equal(targets, batches[0][1])
+    read = load_keras(find_checkpoint(TEACHER)).scores(images).argmax(axis=1)
+    assert (read == targets.argmax(axis=1)).mean() > 0.8
+
+
 def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:
     """Of a stroke with gaps a teacher that never saw such would teach a mistake."""
     torn = replace(Augmentation(), coarse=0.5, broken=0.5)

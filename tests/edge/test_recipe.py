@@ -73,6 +73,7 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
         augmentation=Augmentation(resolution=(32, 40), shear=0.5),
         outliers=0.1,
         neighbours=0.05,
+        lent=0.2,
         seed=11,
     )
     again = load_recipe(_write(tmp_path, recipe.to_yaml()))
@@ -154,6 +155,8 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("outliers: 0.9", "outliers"),
         ("outliers: many", "outliers"),
         ("neighbours: -0.1", "neighbours"),
+        ("lent: 2\naugmentation: {}", "lent"),
+        ("lent: 0.3", "without augmentation"),
         ("teachers: [7]", "teachers"),
         ("teachers: arabic-letters", "teachers"),  # a list is wanted
         ("distill: 0.5", "distill"),  # of whom?

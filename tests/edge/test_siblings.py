@@ -1,0 +1,94 @@
+"""Letters written with another hand's stroke: still the letter that the label says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from hcr_edge.datasets import Dataset
+from hcr_edge.parts import put_together, take_apart
+from hcr_edge.pen import DOTS
+from hcr_edge.siblings import FAMILIES, Siblings
+from hcr_runtime import Classifier
+from hcr_runtime.image import to_gray
+from hcr_runtime.ink import lift_ink
+
+Ink = np.ndarray
+
+
+@pytest.fixture(scope="module")
+def letters(ahcd: Callable[[str], Dataset]) -> tuple[list[Ink], list[str]]:
+    data = ahcd("test").limit(1400)
+    texts = [data.label_set[label].text for label in data.labels]
+    return [lift_ink(to_gray(image)) for image in data.images], texts
+
+
+@pytest.fixture(scope="module")
+def siblings(letters: tuple[list[Ink], list[str]]) -> Siblings:
+    return Siblings(*letters)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_written_otherwise_and_read_alike(
+    family: str, siblings: Siblings, letters: tuple[list[Ink], list[str]]
+) -> None:
+    rng = np.random.default_rng(0)
+    chosen = [i for i, text in enumerate(letters[1]) if text in family]
+    written = [siblings.write(i, rng) for i in chosen]
+    assert np.mean([ink is not letters[0][i] for i, ink in zip(chosen, written, strict=True)]) > 0.8
+    predictions = Classifier.load("arabic-letters").classify_batch([255 - ink for ink in written])
+    right = [p.label == letters[1][i] for i, p in zip(chosen, predictions, strict=True)]
+    assert np.mean(right) > 0.85
+
+
+@pytest.mark.parametrize("letter", "دذرزصضعغت")
+def test_it_has_the_letters_own_number_of_dots(
+    letter: str, siblings: Siblings, letters: tuple[list[Ink], list[str]]
+) -> None:
+    rng = np.random.default_rng(0)
+    most = 0 if letter in "درصع" else DOTS.get(letter, 1)
+    for i in [i for i, text in enumerate(letters[1]) if text == letter]:
+        written = siblings.write(i, rng)
+        if written is not letters[0][i]:
+            assert min(most, 1) <= take_apart(written).count <= most
+
+
+def test_a_letter_without_siblings_stays(
+    siblings: Siblings, letters: tuple[list[Ink], list[str]]
+) -> None:
+    rng = np.random.default_rng(0)
+    for letter in "امهوقفنكلي":
+        i = letters[1].index(letter)
+        assert siblings.write(i, rng) is letters[0][i]
+
+
+def test_without_the_family_in_the_set_a_letter_stays(
+    letters: tuple[list[Ink], list[str]],
+) -> None:
+    kept = [(ink, text) for ink, text in zip(*letters, strict=True) if text not in "ذ"]
+    inks, texts = map(list, zip(*kept, strict=True))
+    i = texts.index("د")
+    assert Siblings(inks, texts).write(i, np.random.default_rng(0)) is inks[i]
+
+
+def test_the_seed_decides(siblings: Siblings, letters: tuple[list[Ink], list[str]]) -> None:
+    i = letters[1].index("ذ")
+    first, again = (siblings.write(i, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_parts_that_are_put_together_again_are_the_letter(
+    letters: tuple[list[Ink], list[str]],
+) -> None:
+    seen = 0
+    for ink, text in zip(*letters, strict=True):
+        parts = take_apart(ink)
+        if text != "ذ" or parts.dots is None:
+            continue
+        again = put_together(parts.stroke, parts.dots, parts.middle)
+        assert int(again.sum()) == int(ink.sum())
+        assert take_apart(again).count == parts.count
+        seen += 1
+    assert seen > 20
