@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hcr_export import micro, onnx_quantization, openvino, ort, tflite
+from hcr_export import micro, onnx_quantization, openvino, ort, tflite, tflite_compensation
 from hcr_export import onnx as onnx_format
-from hcr_export.artifacts import Format
+from hcr_export.artifacts import Format, choose
 from hcr_export.keras_file import KerasFile
-from hcr_export.plan import Border, Planned
+from hcr_export.plan import Border, Planned, plan
 from hcr_runtime import ModelSpec
 from hcr_runtime.border import to_border
 from hcr_runtime.engines import Engine, open_engine
@@ -40,7 +40,15 @@ class Conversion:
     def flatbuffer(self, planned: Planned) -> bytes:
         """Return TFLite, without a description."""
         key = ("tflite", planned.kind.quantization, planned.border, planned.recipe)
-        return self._once(key, lambda: tflite.convert(self.source, planned, self.calibration))
+        made = self._once(key, lambda: tflite.convert(self.source, planned, self.calibration))
+        if not (planned.full_integer and planned.recipe.compensate):
+            return made
+        # Integers at the border or not: inside, the layers are the same.
+        (plain,) = plan(choose(["float32.tflite"])).artifacts
+        return self._once(
+            ("compensated", *key),
+            lambda: tflite_compensation.compensate(made, self.flatbuffer(plain), self.calibration),
+        )
 
     def graph(self, planned: Planned) -> onnx.ModelProto:
         """Return ONNX, without a description."""

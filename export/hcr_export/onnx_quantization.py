@@ -24,8 +24,8 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hcr_export._quiet import quiet
-from hcr_export.compensation import compensate
 from hcr_export.onnx import INPUT, tidy
+from hcr_export.onnx_compensation import compensate
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 
 # Operators with weights: the layers that a recipe may leave in float32.

@@ -149,7 +149,7 @@ def plan(
             Planned(
                 kind,
                 replace(border, layout="NHWC", batch=1) if in_tflite else border,
-                QuantizationRecipe(granularity=recipe.granularity) if in_tflite else recipe,
+                recipe.for_tflite() if in_tflite else recipe,
             )
         )
     targets = tuple(targets)

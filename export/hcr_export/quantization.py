@@ -26,8 +26,8 @@ class QuantizationError(HcrError):
 class QuantizationRecipe:
     """How int8 artifacts are made.
 
-    The defaults serve every engine. ONNX follows all of it, TFLite `granularity` alone: its
-    converter knows one calibration, and its specification fixes the rest.
+    The defaults serve every engine. ONNX follows all of it, TFLite `granularity` and `compensate`:
+    its converter knows one calibration, and its specification fixes the rest.
 
     Attributes:
         granularity: One scale for each output channel of a weight, or one for all of it.
@@ -39,7 +39,7 @@ class QuantizationRecipe:
             their extremes, a percentile, or the range that loses the least information.
         percentile: Share of the values that stay in the range, 50–100, for ``percentile``.
         compensate: Weights and biases are rounded so that later ones make up for earlier ones
-            (`compensation`); otherwise each to the nearest.
+            (`hcr_export.compensation`); otherwise each to the nearest.
         exclude: Layers that stay in float32, called as in ``conv_1``, ``gemm_1``: the operator
             and its number in the order of the graph.
         artifacts: Which artifacts it was made for; those that an export makes by default.
@@ -75,6 +75,10 @@ class QuantizationRecipe:
         for name in ("exclude", "artifacts"):
             if not all(isinstance(item, str) for item in getattr(self, name)):
                 _refuse(name, getattr(self, name), "a list of names")
+
+    def for_tflite(self) -> QuantizationRecipe:
+        """Return what TFLite follows of it; the rest is as by default."""
+        return QuantizationRecipe(granularity=self.granularity, compensate=self.compensate)
 
     def to_yaml(self, remarks: Iterable[str] = ()) -> str:
         """Return the recipe as YAML, with `remarks` as comments before it."""

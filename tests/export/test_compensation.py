@@ -9,17 +9,21 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from hcr_edge.checkpoints import find_checkpoint
-from hcr_export import compensation
+from hcr_export import compensation, onnx_compensation, tflite_compensation
+from hcr_export.artifacts import choose
 from hcr_export.conversion import Conversion
+from hcr_export.flatbuffer import read_edges
 from hcr_export.keras_file import load_keras, save_keras
 from hcr_export.labelled_images import LabelledImages
 from hcr_export.onnx import run
 from hcr_export.onnx_quantization import quantize
-from hcr_export.plan import Border
+from hcr_export.plan import Border, plan
 from hcr_export.quantization import QuantizationRecipe
 from hcr_runtime import ModelSpec, preprocess
 
@@ -117,7 +121,7 @@ def test_large_networks_are_rounded_to_the_nearest(
 ) -> None:
     """As the manual says: the work grows with the square of the layers."""
     folded = _folded(find_checkpoint("arabic-letters-nano"), letters, Border())
-    monkeypatch.setattr(compensation, limit, 3)
+    monkeypatch.setattr(onnx_compensation, limit, 3)
     made = [quantize(folded, recipe, letters) for recipe in (NEAREST, QuantizationRecipe())]
     assert made[0].SerializeToString() == made[1].SerializeToString()
 
@@ -145,3 +149,157 @@ def test_blank_calibration_images_do_no_harm(letters: NDArray[np.float32]) -> No
     folded = _folded(find_checkpoint("arabic-letters-nano"), letters, Border())
     model = quantize(folded, QuantizationRecipe(), np.zeros_like(letters[:8]))
     assert np.isfinite(run(model, letters[:8])).all()
+
+
+def _flatbuffer(
+    path: Path,
+    calibration: NDArray[np.float32],
+    quantization: str = "int8",
+    recipe: QuantizationRecipe | None = None,
+    border: Border | None = None,
+) -> bytes:
+    (planned,) = plan(choose([f"{quantization}.tflite"]), border, recipe).artifacts
+    return Conversion(load_keras(path), calibration).flatbuffer(planned)
+
+
+def _answers(model: bytes, tensors: NDArray[Any]) -> NDArray[np.float32]:
+    given, gives = read_edges(model)
+    interpreter = Interpreter(model_content=model)
+    interpreter.allocate_tensors()
+    (image,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    answers = []
+    for tensor in tensors:
+        interpreter.set_tensor(image["index"], given.quantized(tensor[None]))
+        interpreter.invoke()
+        answers.append(gives.dequantized(interpreter.get_tensor(output["index"]))[0])
+    return np.stack(answers)
+
+
+def _tflite_error(plain: bytes, quantized: bytes, tensors: NDArray[Any]) -> float:
+    return float(np.abs(_answers(quantized, tensors) - _answers(plain, tensors)).mean())
+
+
+def test_tflite_answers_are_nearer_to_those_of_float32(
+    calibration: NDArray[np.float32], letters: NDArray[np.float32]
+) -> None:
+    """On letters that did not calibrate; of the file only weights and biases change."""
+    path = find_checkpoint("arabic-letters-nano")
+    plain = _flatbuffer(path, calibration, "float32")
+    nearest = _flatbuffer(path, calibration, recipe=NEAREST)
+    compensated = _flatbuffer(path, calibration)
+    assert _tflite_error(plain, compensated, letters) < 0.93 * _tflite_error(
+        plain, nearest, letters
+    )
+    assert compensated != nearest
+    before, after = (schema.ModelT.InitFromPackedBuf(model, 0) for model in (nearest, compensated))
+    assert len(nearest) == len(compensated)
+    for one, other in zip(before.subgraphs[0].tensors, after.subgraphs[0].tensors, strict=True):
+        np.testing.assert_array_equal(one.shape, other.shape)
+        if one.quantization is not None and one.quantization.scale is not None:
+            np.testing.assert_array_equal(one.quantization.scale, other.quantization.scale)
+    assert compensated == _flatbuffer(path, calibration), "the same bytes each time"
+
+
+_KINDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "padded on one side": ("Conv2D", [{"filters": 8, "kernel_size": 4, "strides": 3}]),
+    "unpadded": ("Conv2D", [{"filters": 8, "kernel_size": (3, 5), "padding": "valid"}]),
+    "dilated": ("Conv2D", [{"filters": 8, "kernel_size": 3, "dilation_rate": 2}]),
+    "depthwise": ("DepthwiseConv2D", [{"kernel_size": (3, 2), "depth_multiplier": 2}]),
+    "strided depthwise": ("DepthwiseConv2D", [{"kernel_size": 3, "strides": 2}]),
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize(
+    ("quantization", "settings", "border"),
+    [
+        ("int8", {}, None),
+        ("int8", {"granularity": "tensor"}, Border("uint8")),
+        ("int16x8", {}, None),
+    ],
+)
+def test_every_kind_of_layer_in_tflite(
+    kind: str,
+    quantization: str,
+    settings: dict[str, Any],
+    border: Border | None,
+    spec: ModelSpec,
+    letters: NDArray[np.float32],
+    tmp_path: Path,
+) -> None:
+    """What is off on average goes; what is off in each answer grows no more than by chance."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    name, (options,) = _KINDS[kind]
+    model = keras.Sequential(
+        [
+            layers.Input((32, 32, 1)),
+            layers.Conv2D(6, 3, activation="relu", bias_initializer="random_normal"),
+            getattr(layers, name)(**{"padding": "same", "bias_initializer": "ones", **options}),
+            layers.Dense(8, activation="relu", bias_initializer="random_normal"),
+            layers.Flatten(),
+            layers.Dense(28, bias_initializer="random_normal"),
+        ]
+    )
+    path = tmp_path / "kinds.keras"
+    save_keras(model, spec, path)
+    plain = _answers(_flatbuffer(path, letters, "float32"), letters)
+    nearest, compensated = (
+        _answers(
+            _flatbuffer(path, letters, quantization, QuantizationRecipe(**some), border), letters
+        )
+        - plain
+        for some in ({**settings, "compensate": False}, settings)
+    )
+    assert np.abs(compensated).mean() < 1.02 * np.abs(nearest).mean()
+    assert np.abs(compensated.mean(axis=0)).mean() < 0.7 * np.abs(nearest.mean(axis=0)).mean()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in _KINDS if kind != "dilated"])
+def test_what_meets_the_weights_in_tflite(
+    kind: str, spec: ModelSpec, letters: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Weights times what meets them, on average, are the layer's answer; at the rim too."""
+    name, (options,) = _KINDS[kind]
+    filters = {"depth_multiplier": 28} if name == "DepthwiseConv2D" else {"filters": 28}
+    model = keras.Sequential(
+        [
+            keras.layers.Input((32, 32, 1)),
+            getattr(keras.layers, name)(**{"padding": "same", **options, **filters}),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    path = tmp_path / "kinds.keras"
+    save_keras(model, spec, path)
+    plain = _flatbuffer(path, letters, "float32")
+    file = tflite_compensation._File(plain)
+    (layer,) = file.layers
+    assert layer.window is not None
+    rows = layer.rows(file.numbers(layer.weight))
+    np.testing.assert_array_equal(layer.weights(rows), file.numbers(layer.weight))
+    for image, answer in zip(letters[:5], _answers(plain, letters[:5]), strict=True):
+        inputs = (values for (values,) in file.inputs([layer], image[None]))
+        met = compensation.moments(inputs, layer.window, layer.fan_in)
+        assert met is not None
+        np.testing.assert_allclose(tflite_compensation._outputs(rows, met[0]), answer, atol=1e-5)
+
+
+def test_tflite_of_another_network_or_too_large_a_one_stays(
+    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = find_checkpoint("arabic-letters-nano")
+    nearest = _flatbuffer(path, letters, recipe=NEAREST)
+    plain = _flatbuffer(path, letters, "float32")
+    other = _flatbuffer(find_checkpoint("persian-digits"), letters, "float32")
+    assert tflite_compensation.compensate(nearest, plain, letters) != nearest
+    assert tflite_compensation.compensate(nearest, other, letters) == nearest
+    monkeypatch.setattr(compensation, "MAX_PATCH_VALUES", 3)
+    wide = tflite_compensation.compensate(nearest, plain, letters[:8])
+    assert len(wide) == len(nearest), "only its dense layer is rounded anew"
+    monkeypatch.setattr(tflite_compensation, "MAX_LAYERS", 3)
+    assert tflite_compensation.compensate(nearest, plain, letters) == nearest
+
+
+def test_blank_calibration_images_do_tflite_no_harm(letters: NDArray[np.float32]) -> None:
+    model = _flatbuffer(find_checkpoint("arabic-letters-nano"), np.zeros_like(letters[:8]))
+    assert np.isfinite(_answers(model, letters[:8])).all()
