@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Ink = NDArray[np.uint8]
 
-DOTS = {"ت": 2, "ث": 3, "ش": 3, "ق": 2, "ي": 2, "ة": 2, "پ": 3, "چ": 3, "ژ": 3}
+DOTS = {"ت": 2, "ث": 3, "ش": 3, "ق": 2, "ي": 2, "ة": 2, "پ": 3, "چ": 3, "ژ": 3, "Ё": 2}
 """How many dots a letter has, of those that have more than one."""
 
 _FINE = 4  # lines are drawn so many times as large, and shrunk: a pen has no whole pixels

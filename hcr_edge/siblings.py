@@ -14,10 +14,10 @@ import numpy as np
 from hcr_edge.parts import Ink, Parts, put_together, take_apart
 from hcr_edge.pen import DOTS
 
-FAMILIES = ("بتث", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ")
+FAMILIES = ("بتث", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "ЕЁ", "ИЙ")
 """Letters of one stroke, written alone."""
 
-_DOTLESS = "حدرسصطع"
+_DOTLESS = "حدرسصطعЕИ"
 _LEAST = 7  # pixels of a stroke
 _LARGEST = 0.6  # of a stroke: what is larger is no dot
 _SCALE = 0.75, 1.33  # of dots, as far as they follow a stroke that is larger or smaller
@@ -48,10 +48,14 @@ class Siblings:
         for i, (ink, text) in enumerate(zip(inks, texts, strict=True)):
             if text in family and _fits(parts := take_apart(ink), text):
                 self._parts[i] = parts
-                strokes.setdefault(family[text], []).append(i)
                 dots.setdefault(text, []).append(i)
+                # Where a dot is missing, it may have run into the stroke.
+                if parts.count == (0 if text in _DOTLESS else DOTS.get(text, 1)):
+                    strokes.setdefault(family[text], []).append(i)
         self._dots = {text: np.array(lenders) for text, lenders in dots.items()}
-        self._strokes = {text: np.array(strokes[family[text]]) for text in dots}
+        self._strokes = {
+            text: np.array(strokes[family[text]]) for text in dots if family[text] in strokes
+        }
 
     def write(self, i: int, rng: np.random.Generator) -> Ink:
         """Write letter `i` with the stroke of one of its family.

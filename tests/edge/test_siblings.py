@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hcr_edge.datasets import Dataset
+from hcr_edge.datasets import Dataset, load_dataset
 from hcr_edge.parts import put_together, take_apart
 from hcr_edge.pen import DOTS
 from hcr_edge.siblings import FAMILIES, Siblings
@@ -30,16 +31,31 @@ def siblings(letters: tuple[list[Ink], list[str]]) -> Siblings:
     return Siblings(*letters)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [letters for letters in FAMILIES if letters[0] > "\u0600"])
 def test_it_is_written_otherwise_and_read_alike(
     family: str, siblings: Siblings, letters: tuple[list[Ink], list[str]]
 ) -> None:
+    _check_family(family, siblings, *letters, "arabic-letters")
+
+
+@pytest.mark.parametrize("family", ["ЕЁ", "ИЙ"])
+def test_so_do_russian_letters(family: str, data_dir: Path) -> None:
+    assert family in FAMILIES
+    data = load_dataset("comnist-cyrillic", "test", data_dir=data_dir)
+    texts = [data.label_set[label].text for label in data.labels]
+    inks = [lift_ink(to_gray(image)) for image in data.images]
+    _check_family(family, Siblings(inks, texts), inks, texts, "russian-letters")
+
+
+def _check_family(
+    family: str, siblings: Siblings, inks: list[Ink], texts: list[str], model: str
+) -> None:
     rng = np.random.default_rng(0)
-    chosen = [i for i, text in enumerate(letters[1]) if text in family]
+    chosen = [i for i, text in enumerate(texts) if text in family]
     written = [siblings.write(i, rng) for i in chosen]
-    assert np.mean([ink is not letters[0][i] for i, ink in zip(chosen, written, strict=True)]) > 0.8
-    predictions = Classifier.load("arabic-letters").classify_batch([255 - ink for ink in written])
-    right = [p.label == letters[1][i] for i, p in zip(chosen, predictions, strict=True)]
+    assert np.mean([ink is not inks[i] for i, ink in zip(chosen, written, strict=True)]) > 0.8
+    predictions = Classifier.load(model).classify_batch([255 - ink for ink in written])
+    right = [p.label == texts[i] for i, p in zip(chosen, predictions, strict=True)]
     assert np.mean(right) > 0.85
 
 
