@@ -56,8 +56,8 @@ class InkBatches(keras.utils.PyDataset):
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
-        self.lent = recipe.lent
-        self.siblings = Siblings(self.inks, self.texts) if self.lent else None
+        self.siblings = Siblings(*((self.inks, self.texts) if recipe.lent else ([], [])))
+        self.lent = recipe.lent if self.siblings.letters else 0.0
         self.classes = [label.text for label in data.label_set]
         self.typefaces = Typefaces(self.classes if recipe.typefaces else [])
         self.written = 0
@@ -106,10 +106,11 @@ class InkBatches(keras.utils.PyDataset):
             return plain, plain
         seen, images = [], []
         for i in chosen:
-            lent = self.inks[i]
-            if self.siblings is not None and rng.random() < self.lent:
-                lent = self.siblings.write(int(i), rng)
-            joined = self.augment.join(lent, self.texts[i], rng)
+            ink = self.inks[i]
+            # As elsewhere, nothing is drawn where it is not asked for.
+            if self.lent > 0 and rng.random() < self.lent:
+                ink = self.siblings.write(int(i), rng)
+            joined = self.augment.join(ink, self.texts[i], rng)
             written = self.augment.write(joined, rng)
             scanned = self.augment.scan(written, rng)
             images.append(preprocess(scanned, self.spec))

@@ -61,7 +61,7 @@ def put_together(stroke: Ink, dots: Ink, middle: tuple[float, float]) -> Ink:
         middle: Where the dots' middle goes (x, y), in pixels of `stroke`.
     """
     height, width = dots.shape
-    room = max(_ROOM, height + 2)
+    room = max(_ROOM, height + 2, width + 2)
     page = cv2.copyMakeBorder(stroke, room, room, room, room, cv2.BORDER_CONSTANT, value=0)
     left = int(np.clip(round(middle[0] - width / 2) + room, 0, page.shape[1] - width))
     top = int(np.clip(round(middle[1] - height / 2) + room, 0, page.shape[0] - height))

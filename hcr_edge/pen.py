@@ -1,7 +1,8 @@
 """What a quick pen does: it joins dots to a line, and leaves a blot where it is set down.
 
-The writers of the data sets set every dot apart. Most adults write two as a dash, three as an angle
-or a loop; ث with an angle over it is then read as ت or as ك, and ر with a blot at its head as ز.
+The writers of the data sets set every dot apart. Most adults write two as a dash (of Ё too), three
+as an angle or a loop; ث with an angle over it is then read as ت or as ك, and ر with a blot at its
+head as ز.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 Ink = NDArray[np.uint8]
 
-DOTS = {"ت": 2, "ث": 3, "ش": 3, "ق": 2, "ي": 2, "ة": 2, "پ": 3, "چ": 3, "ژ": 3, "Ё": 2}
+DOTS = {"ت": 2, "ث": 3, "ش": 3, "ق": 2, "ي": 2, "ة": 2, "پ": 3, "چ": 3, "ژ": 3, "Ё": 2, "ё": 2}
 """How many dots a letter has, of those that have more than one."""
 
 _FINE = 4  # lines are drawn so many times as large, and shrunk: a pen has no whole pixels

@@ -56,8 +56,9 @@ class Recipe:
             where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         neighbours: As `outliers`, of the letters that `neighbours.COMPOSITIONS` composes from those
             of the training set; none where it lacks their parts.
-        lent: The share of letters that are written with the stroke of a letter that differs in its
-            dots alone (`siblings.Siblings`); needs `augmentation`.
+        lent: The share of letters that are written with a stroke of their family, letters that
+            differ in their dots alone, their own class among them (`siblings.Siblings`); none
+            where the classes have no families, as digits and Latin letters. Needs `augmentation`.
         typefaces: So many letters that `typefaces.Typefaces` writes join each letter of a batch,
             under their label; none where the typefaces know none of the classes.
         validation_share: One writer in so many validates.

@@ -1,7 +1,8 @@
 """Letters that differ in their dots alone lend each other their strokes.
 
 ذ is د with a dot: whoever writes د as an angle writes ذ so too. Training sees too few hands for a
-network to find that out; here a letter is written with the stroke of another hand's sibling.
+network to find that out; here a letter is written with a stroke of its family, its own class
+among them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import numpy as np
 from hcr_edge.parts import Ink, Parts, put_together, take_apart
 from hcr_edge.pen import DOTS
 
-FAMILIES = ("بتث", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "ЕЁ", "ИЙ")
+FAMILIES = ("بتث", "جحخ", "دذ", "رز", "سش", "صض", "طظ", "عغ", "ЕЁ", "ИЙ", "её", "ий")
 """Letters of one stroke, written alone."""
 
-_DOTLESS = "حدرسصطعЕИ"
+_DOTLESS = "حدرسصطعЕИеи"
 _LEAST = 7  # pixels of a stroke
 _LARGEST = 0.6  # of a stroke: what is larger is no dot
 _SCALE = 0.75, 1.33  # of dots, as far as they follow a stroke that is larger or smaller
+_RATIO = 0.4, 2.5  # a stroke beyond it is of another scanner: its dots would not fit
 _TRIES = 4  # strokes, until the dots run into none
 _JITTER = 0.07  # of a stroke: standard deviation of where the dots go
 
@@ -57,13 +59,19 @@ class Siblings:
             text: np.array(strokes[family[text]]) for text in dots if family[text] in strokes
         }
 
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What can be written so."""
+        return tuple(self._strokes)
+
     def write(self, i: int, rng: np.random.Generator) -> Ink:
-        """Write letter `i` with the stroke of one of its family.
+        """Write letter `i` with a stroke of its family.
 
         Its dots are its own, or another's where its own run into the stroke.
 
         Returns:
-            Uint8 (H, W), bright on 0; the letter's ink itself where it has no family.
+            Uint8 (H, W), bright on 0; the letter's ink itself where it has no family, or no stroke
+            was found that its dots do not run into.
         """
         text = self._texts[i]
         if text not in self._strokes:
@@ -73,6 +81,8 @@ class Siblings:
             own = self._parts.get(i) or self._parts[int(rng.choice(self._dots[text]))]
             if own.dots is None:
                 return lent.stroke
+            if not _RATIO[0] <= max(lent.box[2:]) / max(own.box[2:]) <= _RATIO[1]:
+                continue
             written = _set_dots(own, own.dots, lent, rng)
             if take_apart(written).count == own.count:
                 return written

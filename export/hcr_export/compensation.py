@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ MAX_FAN_IN = 1024
 MAX_PATCH_VALUES = 2**24
 MAX_BYTES = 2**25
 MAX_IMAGES = 128
+# Of an image's patches so many, evenly, tell how inputs go together.
+MAX_PLACES = 1024
 _DAMPING = 0.01  # share of the mean of the diagonal: inputs that never vary
 
 
@@ -47,8 +49,13 @@ class Window:
 
 def spread(calibration: Array, multiple: int = 1) -> Array:
     """Take at most `MAX_IMAGES` evenly: they may be in the order of writers or classes."""
+    return np.asarray(calibration[spread_places(calibration, multiple)])
+
+
+def spread_places(calibration: Array, multiple: int = 1) -> NDArray[np.intp]:
+    """Say which images `spread` takes."""
     count = max(min(len(calibration), MAX_IMAGES) // multiple, 1) * multiple
-    return np.asarray(calibration[np.linspace(0, len(calibration) - 1, count).astype(int)])
+    return np.linspace(0, len(calibration) - 1, count).astype(int)
 
 
 def patches(values: Array, window: Window, fan_in: int) -> Array | None:
@@ -73,19 +80,25 @@ def patches(values: Array, window: Window, fan_in: int) -> Array | None:
     return apart.reshape(window.groups, -1, math.prod(size))
 
 
-def moments(
-    images: Iterable[Array], window: Window, fan_in: int
-) -> tuple[Array, Array | None] | None:
-    """Measure what meets each weight of a layer.
+class Moments(NamedTuple):
+    """What meets each weight of a layer.
+
+    Attributes:
+        mean: Of each, float64 (groups, fan-in).
+        products: Sums of products of each two, (groups, fan-in, fan-in); None for too many.
+    """
+
+    mean: Array
+    products: Array | None
+
+
+def moments(images: Iterable[Array], window: Window, fan_in: int) -> Moments | None:
+    """Measure what meets each weight of a layer; None where an image has too many patches.
 
     Args:
         images: As `values` of `patches`, one after another.
         window: How the kernel moves.
         fan_in: Weights of one output.
-
-    Returns:
-        Means, float64 (groups, fan-in), and sums of products, (groups, fan-in, fan-in), of not too
-        many weights; None where an image has too many patches.
     """
     total: Array = np.zeros((window.groups, fan_in))
     squares: Array | None = None
@@ -99,36 +112,39 @@ def moments(
         total += met.sum(axis=1, dtype=np.float64)
         places += met.shape[1]
         if squares is not None:
-            squares += met.transpose(0, 2, 1) @ met
-    return total / max(places, 1), squares
+            some = met[:, :: -(-met.shape[1] // MAX_PLACES)]
+            squares += some.transpose(0, 2, 1) @ some
+    return Moments(total / max(places, 1), squares)
 
 
-def round_rows(rows: Array, step: Array, met: Array, limit: int) -> Array:
+def round_rows(rows: Array, step: Array, products: Array, limit: int) -> Array:
     """Round weights to whole steps: float64 of the same shape, whole numbers.
 
     Args:
         rows: Weights, (outputs, fan-in); outputs in the order of their groups.
         step: Between two whole numbers: (outputs,) or (1,).
-        met: Sums of products, as `moments` gives them.
+        products: See `Moments`.
         limit: Of the whole numbers, on both sides of 0.
     """
-    steps = np.split(np.broadcast_to(step, len(rows)), len(met))
-    parts = zip(np.split(rows, len(met)), steps, met, strict=True)
+    # A filter of zeros may have a step of 0.
+    step = np.where(step > 0, step, 1.0)
+    steps = np.split(np.broadcast_to(step, len(rows)), len(products))
+    parts = zip(np.split(rows, len(products)), steps, products, strict=True)
     return np.concatenate([_rounded(some, part, each, limit) for some, part, each in parts])
 
 
-def _rounded(rows: Array, step: Array, met: Array, limit: int) -> Array:
+def _rounded(rows: Array, step: Array, products: Array, limit: int) -> Array:
     """Round columns one after another; those to come take over the error: (outputs, fan-in)."""
-    met = met.copy()
-    diagonal = np.diag_indices(len(met))
-    met[diagonal] += _DAMPING * met[diagonal].mean() + np.finfo(np.float64).tiny
+    products = products.copy()
+    diagonal = np.diag_indices(len(products))
+    products[diagonal] += _DAMPING * products[diagonal].mean() + np.finfo(np.float64).tiny
     # The loudest inputs are rounded first, while there is much that can make up for them.
-    order = np.argsort(-met[diagonal], kind="stable")
-    rows, met = rows[:, order].astype(np.float64), met[np.ix_(order, order)]
+    order = np.argsort(-products[diagonal], kind="stable")
+    rows, products = rows[:, order].astype(np.float64), products[np.ix_(order, order)]
     try:
-        shares = np.linalg.cholesky(np.linalg.inv(met)).T
+        shares = np.linalg.cholesky(np.linalg.inv(products)).T
     except np.linalg.LinAlgError:  # nothing ever comes in
-        shares = np.eye(len(met))
+        shares = np.eye(len(products))
     integers = np.empty_like(rows)
     for column in range(rows.shape[1]):
         rounded = np.clip(np.round(rows[:, column] / step), -limit, limit)

@@ -15,13 +15,15 @@ from hcr_export import micro, onnx_quantization, openvino, ort, tflite, tflite_c
 from hcr_export import onnx as onnx_format
 from hcr_export.artifacts import Format, choose
 from hcr_export.keras_file import KerasFile
-from hcr_export.plan import Border, Planned, plan
+from hcr_export.plan import Border, Planned
 from hcr_runtime import ModelSpec
 from hcr_runtime.border import to_border
 from hcr_runtime.engines import Engine, open_engine
 
 # What a manifest says of an artifact beyond its plan: `min_engine`, `opset`, `arena_bytes` ...
 Facts = dict[str, Any]
+
+(_PLAIN,) = choose(["float32.tflite"])
 
 
 @dataclass
@@ -39,12 +41,14 @@ class Conversion:
 
     def flatbuffer(self, planned: Planned) -> bytes:
         """Return TFLite, without a description."""
-        key = ("tflite", planned.kind.quantization, planned.border, planned.recipe)
+        quantization = planned.kind.quantization
+        recipe = planned.recipe if quantization != "float32" else None
+        key = ("tflite", quantization, planned.border, recipe)
         made = self._once(key, lambda: tflite.convert(self.source, planned, self.calibration))
-        if not (planned.full_integer and planned.recipe.compensate):
+        if quantization != "int8" or not planned.recipe.compensate:
             return made
         # Integers at the border or not: inside, the layers are the same.
-        (plain,) = plan(choose(["float32.tflite"])).artifacts
+        plain = Planned(_PLAIN, Border(batch=1), planned.recipe)
         return self._once(
             ("compensated", *key),
             lambda: tflite_compensation.compensate(made, self.flatbuffer(plain), self.calibration),

@@ -61,10 +61,10 @@ def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration:
             window = _window(layer, before.shape[2:])
             fits = rows.shape[1] <= MAX_FAN_IN and len(weight.step) in (1, len(rows))
             met = moments(each, window, rows.shape[1]) if fits else None
-            if met is not None and met[1] is not None:
+            if met is not None and met.products is not None:
                 # The steps were made from the largest weight: 127, or 64 for weights of 7 bits.
                 limit = int(np.abs(weight.values.astype(np.int16)).max())
-                rounded = round_rows(rows, weight.step, met[1], limit)
+                rounded = round_rows(rows, weight.step, met.products, limit)
                 weight.set(rounded.T if _is_matrix(layer) else rounded)
         if bias.values is not None:
             channel = 1 if plain.op_type == "Conv" else -1

@@ -31,8 +31,8 @@ class QuantizationRecipe:
 
     Attributes:
         granularity: One scale for each output channel of a weight, or one for all of it.
-        activations: ``uint8`` is meant for x86-64 with VNNI and for arm64, where its speed is not
-            measured yet; ``int8`` suits accelerators that know nothing else. Weights are int8.
+        activations: ``uint8`` is fast on x86-64 with VNNI, and meant for arm64, where its speed is
+            not measured; ``int8`` suits accelerators that know nothing else. Weights are int8.
         reduce_range: Weights of 7 bits. On x86-64 without VNNI two products of 8 bits saturate
             their 16-bit sum; of 7 bits they cannot.
         calibration: What becomes of the values an activation takes on the calibration images:

@@ -19,6 +19,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from hcr_export.compensation import (
     MAX_BYTES,
+    MAX_IMAGES,
     MAX_LAYERS,
     Array,
     Window,
@@ -26,77 +27,107 @@ from hcr_export.compensation import (
     patches,
     round_rows,
     spread,
+    spread_places,
 )
 from hcr_export.flatbuffer import read_edges
 
 _CONVOLUTION = schema.BuiltinOperator.CONV_2D
 _DEPTHWISE = schema.BuiltinOperator.DEPTHWISE_CONV_2D
 _DENSE = schema.BuiltinOperator.FULLY_CONNECTED
-_DTYPES: dict[int, Any] = {
-    schema.TensorType.FLOAT32: np.float32,
-    schema.TensorType.INT8: np.int8,
-    schema.TensorType.INT32: np.int32,
-    schema.TensorType.INT64: np.int64,
+_DTYPES: dict[int, str] = {
+    schema.TensorType.FLOAT32: "<f4",
+    schema.TensorType.INT8: "<i1",
+    schema.TensorType.INT32: "<i4",
 }
 # The specification keeps -128 out of weights.
 _LIMIT = 127
+# Multiplications that all layers' passes over the images may take together: about 20 s. With
+# fewer images than the second number it is left.
+MAX_WORK, LEAST_IMAGES = 2**38, 16
 
 
 def compensate(quantized: bytes, plain: bytes, calibration: Array) -> bytes:
-    """Round a full integer file's weights and biases anew.
+    """Round an int8 file's weights and biases anew.
 
     Args:
         quantized: The file; its scales stay.
         plain: The same network in float32.
-        calibration: Input tensors, float32 (N, height, width, channels).
+        calibration: Input tensors, float32 (N, height, width, channels). Where there are enough,
+            some are kept to judge by.
 
     Returns:
-        The file with other integers; as it was, where its layers are not those of `plain`, or too
-        many.
+        The file with other integers; as it was, where that answers nearer to `plain`, the layers
+        are not those of `plain`, or it would take too long.
     """
     file, source = _File(quantized), _File(plain)
-    alike = [layer.kind for layer in file.layers] == [layer.kind for layer in source.layers]
-    if not alike or len(file.layers) > MAX_LAYERS or len(plain) > MAX_BYTES:
+    count = len(file.layers)
+    alike = count == len(source.layers) and all(
+        _are_alike(file, layer, source, before)
+        for layer, before in zip(file.layers, source.layers, strict=True)
+    )
+    if not alike or count > MAX_LAYERS or len(plain) > MAX_BYTES:
         return quantized
-    images = spread(calibration)
+    affordable = MAX_WORK // max(count * file.work(), 1)
+    images = spread(calibration)[:: -(-MAX_IMAGES // max(affordable, 1))]
+    if len(images) < LEAST_IMAGES:
+        return quantized
     wanted = _mean_inputs(source, images)
     for layer, before, mean in zip(file.layers, source.layers, wanted, strict=True):
-        # What two layers share cannot make up for the errors of both.
-        if layer.window is None or layer.is_shared or mean is None:
+        if layer.window is None or mean is None:
             continue
         rows = before.rows(source.numbers(before.weight))
         inputs = (values for (values,) in file.inputs([layer], images))
         met = moments(inputs, layer.window, layer.fan_in)
         if met is None:
             continue
-        if met[1] is not None:
-            rounded = round_rows(rows, file.scale(layer.weight), met[1], _LIMIT)
+        if met.products is not None and file.is_own(layer.weight):
+            rounded = round_rows(rows, file.scale(layer.weight), met.products, _LIMIT)
             file.put(layer.weight, layer.weights(rounded))
-        if layer.bias >= 0 and before.bias >= 0:
+        if layer.bias >= 0 and file.is_own(layer.bias):
             present = layer.rows(file.numbers(layer.weight))
-            off = _outputs(rows, mean) - _outputs(present, met[0])
-            bias = source.numbers(before.bias) + off
-            file.put(layer.bias, np.round(bias / file.scale(layer.bias)))
-    return bytes(file.data)
+            bias = source.numbers(before.bias) if before.bias >= 0 else 0.0
+            bias = bias + _outputs(rows, mean) - _outputs(present, met.mean)
+            with np.errstate(divide="ignore", invalid="ignore"):  # of a filter of zeros
+                file.put(layer.bias, np.round(bias / file.scale(layer.bias)))
+    made = bytes(file.data)
+    nearer = _off(made, plain, calibration) < _off(quantized, plain, calibration)
+    return made if nearer else quantized
+
+
+def _are_alike(file: _File, layer: _Layer, source: _File, before: _Layer) -> bool:
+    """Whether a layer's integers were made of another's numbers."""
+    if (layer.shape, layer.is_depthwise) != (before.shape, before.is_depthwise):
+        return False
+    off = layer.rows(np.abs(file.numbers(layer.weight) - source.numbers(before.weight)))
+    return bool((off <= 0.51 * np.broadcast_to(file.scale(layer.weight), len(off))[:, None]).all())
 
 
 def _mean_inputs(file: _File, images: Array) -> list[Array | None]:
     """What meets each weight of each layer, on average: (groups, fan-in); None where unknown."""
-    totals: list[Array | None] = [np.zeros(()) for _ in file.layers]
+    totals: list[Any] = [0.0] * len(file.layers)
     for inputs in file.inputs(file.layers, images):
-        for number, (layer, values) in enumerate(zip(file.layers, inputs, strict=True)):
-            total, window = totals[number], layer.window
-            met = None if window is None else patches(values, window, layer.fan_in)
-            if total is not None:
-                mean = None if met is None else met.mean(axis=1, dtype=np.float64)
-                totals[number] = None if mean is None else total + mean
-    return [None if total is None else total / len(images) for total in totals]
+        totals = [total + values for total, values in zip(totals, inputs, strict=True)]
+    means: list[Array | None] = []
+    for layer, total in zip(file.layers, totals, strict=True):
+        met = None
+        if layer.window is not None:
+            met = patches(total / len(images), layer.window, layer.fan_in)
+        means.append(None if met is None else met.mean(axis=1, dtype=np.float64))
+    return means
 
 
 def _outputs(rows: Array, means: Array) -> Array:
     """What a layer gives on average, without its bias: (outputs,)."""
     apart = zip(np.split(rows, len(means)), means, strict=True)
     return np.concatenate([some @ mean for some, mean in apart])
+
+
+def _off(quantized: bytes, plain: bytes, calibration: Array) -> float:
+    """Mean difference of the answers to calibration images, others than `spread` takes if any."""
+    others = np.delete(calibration, spread_places(calibration), axis=0)
+    images = spread(others if len(others) >= LEAST_IMAGES else calibration)
+    answers = zip(_File(quantized).answers(images), _File(plain).answers(images), strict=True)
+    return float(np.mean([np.abs(one - other).mean() for one, other in answers]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +141,7 @@ class _Layer:
         source: The input.
         weight: The weights.
         bias: The bias; -1 where there is none.
-        is_shared: Whether another operator has the same weights or bias, or as many zeros.
+        places: Where the window comes to lie.
     """
 
     shape: tuple[int, ...]
@@ -119,12 +150,7 @@ class _Layer:
     source: int
     weight: int
     bias: int
-    is_shared: bool
-
-    @property
-    def kind(self) -> tuple[object, ...]:
-        """What it has in common with the same layer of another file."""
-        return self.shape, self.is_depthwise, self.window
+    places: int
 
     @property
     def fan_in(self) -> int:
@@ -165,8 +191,7 @@ class _File:
         codes = [
             max(code.builtinCode, code.deprecatedBuiltinCode) for code in described.operatorCodes
         ]
-        # Constants of the same bytes may lie in one buffer.
-        uses = Counter(
+        self._uses = Counter(
             self._graph.tensors[int(tensor)].buffer
             for operator in operators
             for tensor in operator.inputs
@@ -174,13 +199,38 @@ class _File:
         )
         known = (_CONVOLUTION, _DEPTHWISE, _DENSE)
         self.layers = [
-            self._layer(operator, codes[operator.opcodeIndex], uses)
+            self._layer(operator, codes[operator.opcodeIndex])
             for operator in operators
             if codes[operator.opcodeIndex] in known and self._is_constant(int(operator.inputs[1]))
         ]
 
     def inputs(self, layers: list[_Layer], images: Array) -> Iterator[list[Array]]:
         """What comes into layers, image by image: float, channels before height and width."""
+        interpreter = self._interpreter()
+        for _ in self._run(interpreter, images):
+            met = [self._value(interpreter, layer.source) for layer in layers]
+            # A dense layer may follow on an image too: its inputs are the last axis.
+            yield [
+                values.transpose(0, 3, 1, 2) if len(layer.shape) == 4 else values
+                for layer, values in zip(layers, met, strict=True)
+            ]
+
+    def answers(self, images: Array) -> Iterator[Array]:
+        """What the network answers, image by image: float."""
+        interpreter = self._interpreter()
+        output = int(self._graph.outputs[0])
+        for _ in self._run(interpreter, images):
+            yield self._value(interpreter, output)
+
+    def work(self) -> int:
+        """Multiplications that all layers take for one image."""
+        return sum(math.prod(layer.shape) * layer.places for layer in self.layers)
+
+    def is_own(self, tensor: int) -> bool:
+        """Whether one layer alone has a constant: equal ones may lie in one buffer."""
+        return self._uses[self._graph.tensors[tensor].buffer] == 1
+
+    def _interpreter(self) -> Interpreter:
         interpreter = Interpreter(
             model_content=bytes(self.data),
             # Others compute several layers at once, and keep none of their values.
@@ -188,19 +238,17 @@ class _File:
             experimental_preserve_all_tensors=True,
         )
         interpreter.allocate_tensors()
+        return interpreter
+
+    def _run(self, interpreter: Interpreter, images: Array) -> Iterator[None]:
         place = interpreter.get_input_details()[0]["index"]
         for image in images:
             interpreter.set_tensor(place, self._edge.quantized(image[None]))
             interpreter.invoke()
-            met = [
-                self._numbers(layer.source, interpreter.get_tensor(layer.source))
-                for layer in layers
-            ]
-            # A dense layer may follow on an image too: its inputs are the last axis.
-            yield [
-                values.transpose(0, 3, 1, 2) if len(layer.shape) == 4 else values
-                for layer, values in zip(layers, met, strict=True)
-            ]
+            yield
+
+    def _value(self, interpreter: Interpreter, tensor: int) -> Array:
+        return self._numbers(tensor, interpreter.get_tensor(tensor))
 
     def numbers(self, tensor: int) -> Array:
         """A constant, without its scale: float, of its shape."""
@@ -211,10 +259,11 @@ class _File:
         return np.asarray(self._graph.tensors[tensor].quantization.scale, np.float64)
 
     def put(self, tensor: int, integers: Array) -> None:
-        """Put integers in the place of a constant's."""
+        """Put integers in the place of a constant's, where they are numbers at all."""
         constant = self._constant(tensor)
         ends = np.iinfo(constant.dtype)
-        constant[...] = np.clip(integers, ends.min, ends.max)
+        known = np.isfinite(integers)
+        constant[known] = np.clip(integers[known], ends.min, ends.max)
 
     def _numbers(self, tensor: int, values: Array) -> Array:
         quantization = self._graph.tensors[tensor].quantization
@@ -235,13 +284,16 @@ class _File:
         stored = self._root.Buffers(described.buffer).DataAsNumpy()
         return np.asarray(stored.view(_DTYPES[described.type]).reshape(described.shape))
 
+    def _shape(self, tensor: int) -> tuple[int, ...]:
+        return tuple(int(side) for side in self._graph.tensors[tensor].shape)
+
     def _is_constant(self, tensor: int) -> bool:
         described = self._graph.tensors[tensor]
         return described.type in _DTYPES and self._root.Buffers(described.buffer).DataLength() > 0
 
-    def _layer(self, operator: Any, code: int, uses: Counter[int]) -> _Layer:
+    def _layer(self, operator: Any, code: int) -> _Layer:
         source, weight, bias = (*map(int, operator.inputs), -1)[:3]
-        shape = tuple(int(side) for side in self._graph.tensors[weight].shape)
+        shape = self._shape(weight)
         if bias >= 0 and not self._is_constant(bias):
             bias = -1
         return _Layer(
@@ -249,7 +301,7 @@ class _File:
             code == _DEPTHWISE,
             self._window(operator, code, shape, source),
             *(source, weight, bias),
-            any(uses[self._graph.tensors[tensor].buffer] > 1 for tensor in {weight, bias} - {-1}),
+            math.prod(self._shape(int(operator.outputs[0]))[:-1]),
         )
 
     def _window(
@@ -260,7 +312,7 @@ class _File:
         options = operator.builtinOptions
         if (options.dilationHFactor, options.dilationWFactor) != (1, 1):
             return None
-        _, height, width, channels = (int(side) for side in self._graph.tensors[source].shape)
+        _, height, width, channels = self._shape(source)
         strides = options.strideH, options.strideW
         pads = [(0, 0), (0, 0)]
         if options.padding == schema.Padding.SAME:

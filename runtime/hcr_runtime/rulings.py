@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 
-# Lines are traced from strip to strip of so many pixels; a slope of 5° drifts by 1.4 in one.
+# Lines are traced from strip to strip of so many pixels (255 at most: `_covered`); a slope of 5°
+# drifts by 1.4 in one.
 STRIP = 16
 # A strip belongs to a line where so much of a row in it is ink; dotted lines have gaps.
 COVERAGE = 0.6
@@ -100,7 +101,7 @@ def _covered(thick: GrayImage) -> GrayImage:
     """255 where a strip of a column is mostly ink, (W, strips).
 
     Args:
-        thick: 255 where there is ink, or next to it; uint8 of shape (H, W).
+        thick: 255 where there is ink, or next to it, else 0; uint8 of shape (H, W).
     """
     strips = len(thick) // STRIP
     bands = thick[: strips * STRIP].reshape(strips, STRIP, thick.shape[1])

@@ -85,13 +85,25 @@ def test_typefaces_join_a_batch_under_their_labels(letters: Dataset) -> None:
     assert (read.argmax(axis=1) == targets[36:].argmax(axis=1)).mean() > 0.5
 
 
-def test_lent_strokes_leave_the_labels_and_other_letters_as_they_are(letters: Dataset) -> None:
+def test_lent_strokes_leave_the_labels_as_they_are(letters: Dataset) -> None:
     plain = Recipe("m", "edge-s", batch_size=64, augmentation=Augmentation())
-    images, targets = InkBatches(letters, SPEC, replace(plain, lent=1.0))[0]
-    batches = InkBatches(letters, SPEC, plain)
-    np.testing.assert_array_equal(targets, batches[0][1])
+    lending = InkBatches(letters, SPEC, replace(plain, lent=1.0))
+    images, targets = lending[0]
+    np.testing.assert_array_equal(targets, InkBatches(letters, SPEC, plain)[0][1])
+    rng = np.random.default_rng(0)
+    chosen = [i for i, text in enumerate(lending.texts) if text in lending.siblings.letters]
+    changed = [lending.siblings.write(i, rng) is not lending.inks[i] for i in chosen]
+    assert np.mean(changed) > 0.7
     read = load_keras(find_checkpoint(TEACHER)).scores(images).argmax(axis=1)
     assert (read == targets.argmax(axis=1)).mean() > 0.8
+
+
+def test_digits_lend_nothing(data_dir: Path) -> None:
+    spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")
+    digits = load_dataset("hoda", "test", data_dir=data_dir).limit(64)
+    plain = Recipe("m", "edge-s", batch_size=32, augmentation=Augmentation())
+    made = [InkBatches(digits, spec, replace(plain, lent=lent))[0][0] for lent in (0.0, 0.5)]
+    np.testing.assert_array_equal(*made)
 
 
 def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:

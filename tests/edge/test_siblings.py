@@ -108,3 +108,57 @@ def test_parts_that_are_put_together_again_are_the_letter(
         assert take_apart(again).count == parts.count
         seen += 1
     assert seen > 20
+
+
+def test_a_stroke_that_may_still_have_a_dot_on_it_is_not_lent() -> None:
+    letter = np.zeros((40, 40), np.uint8)
+    letter[12:34, 10:13] = letter[12:15, 10:28] = letter[22:25, 10:26] = letter[31:34, 10:28] = 255
+    dotted = letter.copy()
+    dotted[6:9, 12:15] = 255
+    dotted[6:12, 22:25] = 255  # runs into the stroke
+    siblings = Siblings([letter, dotted], ["Е", "Ё"])
+    rng = np.random.default_rng(0)
+    written = [siblings.write(0, rng) for _ in range(20)]
+    assert not any(ink[:12].any() for ink in written)
+    assert take_apart(siblings.write(1, rng)).count == 1, "its own dots it may have"
+
+
+def test_strokes_go_from_letter_to_letter() -> None:
+    """An angle lends itself to the arc's letter, and the other way round; each keeps its dots."""
+    angle, arc = np.zeros((2, 40, 40), np.uint8)
+    angle[20:23, 8:30] = angle[20:34, 8:11] = 255
+    arc[16:34, 24:27] = arc[31:34, 8:27] = 255
+    dotted = arc.copy()
+    dotted[8:11, 18:21] = 255
+    siblings = Siblings([angle, dotted], ["د", "ذ"])
+    rng = np.random.default_rng(0)
+    plain = {siblings.write(0, rng).tobytes() for _ in range(30)}
+    assert plain == {angle.tobytes(), arc.tobytes()}
+    strokes = set()
+    for _ in range(30):
+        parts = take_apart(siblings.write(1, rng))
+        assert parts.count == 1
+        assert parts.middle[1] < parts.box[1], "above the stroke"
+        strokes.add(parts.box[2:])
+    assert strokes == {(22, 14), (19, 18)}
+
+
+@pytest.mark.parametrize("wide", [20, 100])
+def test_writing_of_other_resolutions(wide: int) -> None:
+    """Long dots fit on a narrow image; on a stroke several times smaller they are not set."""
+    small = np.zeros((32, 24), np.uint8)
+    small[20:24, 4:20] = 255
+    large = np.zeros((128, 2 * wide), np.uint8)
+    large[70:80, 4 : 2 * wide - 4] = large[40:50, 10 : 10 + wide] = 255
+    siblings = Siblings([small, large, large], ["د", "ذ", "ذ"])
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        for _ in range(20):
+            assert siblings.write(i, rng).any()
+
+
+def test_dots_wider_than_their_page() -> None:
+    stroke = np.zeros((40, 20), np.uint8)
+    stroke[20:30, 5:15] = 255
+    dots = np.full((4, 70), 255, np.uint8)
+    assert np.count_nonzero(put_together(stroke, dots, (10.0, 8.0))) == 100 + dots.size

@@ -200,42 +200,43 @@ def test_tflite_answers_are_nearer_to_those_of_float32(
     assert compensated == _flatbuffer(path, calibration), "the same bytes each time"
 
 
-_KINDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
-    "padded on one side": ("Conv2D", [{"filters": 8, "kernel_size": 4, "strides": 3}]),
-    "unpadded": ("Conv2D", [{"filters": 8, "kernel_size": (3, 5), "padding": "valid"}]),
-    "dilated": ("Conv2D", [{"filters": 8, "kernel_size": 3, "dilation_rate": 2}]),
-    "depthwise": ("DepthwiseConv2D", [{"kernel_size": (3, 2), "depth_multiplier": 2}]),
-    "strided depthwise": ("DepthwiseConv2D", [{"kernel_size": 3, "strides": 2}]),
+_KINDS: dict[str, dict[str, Any]] = {
+    "padded on one side": {"kernel_size": 4, "strides": 3},
+    "unpadded": {"kernel_size": (3, 5), "padding": "valid"},
+    "dilated": {"kernel_size": 3, "dilation_rate": 2},
+    "grouped": {"kernel_size": 3, "groups": 2},
+    "depthwise": {"kernel_size": (3, 2)},
+    "strided depthwise": {"kernel_size": 3, "strides": 2},
 }
+
+
+def _kind(name: str, filters: int, multiplier: int, **more: Any) -> keras.layers.Layer:
+    options = {"padding": "same", **more, **_KINDS[name]}
+    if "depthwise" in name:
+        return keras.layers.DepthwiseConv2D(depth_multiplier=multiplier, **options)
+    return keras.layers.Conv2D(filters, **options)
 
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize(
-    ("quantization", "settings", "border"),
-    [
-        ("int8", {}, None),
-        ("int8", {"granularity": "tensor"}, Border("uint8")),
-        ("int16x8", {}, None),
-    ],
+    ("settings", "border"), [({}, None), ({"granularity": "tensor"}, Border("uint8"))]
 )
 def test_every_kind_of_layer_in_tflite(
     kind: str,
-    quantization: str,
     settings: dict[str, Any],
     border: Border | None,
     spec: ModelSpec,
     letters: NDArray[np.float32],
     tmp_path: Path,
 ) -> None:
-    """What is off on average goes; what is off in each answer grows no more than by chance."""
+    """Of images that did not calibrate what is off on average goes, and no answer gets worse."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
-    name, (options,) = _KINDS[kind]
     model = keras.Sequential(
         [
             layers.Input((32, 32, 1)),
             layers.Conv2D(6, 3, activation="relu", bias_initializer="random_normal"),
-            getattr(layers, name)(**{"padding": "same", "bias_initializer": "ones", **options}),
+            _kind(kind, 8, 2, bias_initializer="ones"),
             layers.Dense(8, activation="relu", bias_initializer="random_normal"),
             layers.Flatten(),
             layers.Dense(28, bias_initializer="random_normal"),
@@ -243,16 +244,17 @@ def test_every_kind_of_layer_in_tflite(
     )
     path = tmp_path / "kinds.keras"
     save_keras(model, spec, path)
-    plain = _answers(_flatbuffer(path, letters, "float32"), letters)
+    plain = _answers(_flatbuffer(path, letters, "float32"), letters[1::2])
     nearest, compensated = (
         _answers(
-            _flatbuffer(path, letters, quantization, QuantizationRecipe(**some), border), letters
+            _flatbuffer(path, letters[::2], recipe=QuantizationRecipe(**some), border=border),
+            letters[1::2],
         )
         - plain
         for some in ({**settings, "compensate": False}, settings)
     )
-    assert np.abs(compensated).mean() < 1.02 * np.abs(nearest).mean()
-    assert np.abs(compensated.mean(axis=0)).mean() < 0.7 * np.abs(nearest.mean(axis=0)).mean()
+    assert np.abs(compensated).mean() < np.abs(nearest).mean()
+    assert np.abs(compensated.mean(axis=0)).mean() < np.abs(nearest.mean(axis=0)).mean()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in _KINDS if kind != "dilated"])
@@ -260,12 +262,11 @@ def test_what_meets_the_weights_in_tflite(
     kind: str, spec: ModelSpec, letters: NDArray[np.float32], tmp_path: Path
 ) -> None:
     """Weights times what meets them, on average, are the layer's answer; at the rim too."""
-    name, (options,) = _KINDS[kind]
-    filters = {"depth_multiplier": 28} if name == "DepthwiseConv2D" else {"filters": 28}
     model = keras.Sequential(
         [
             keras.layers.Input((32, 32, 1)),
-            getattr(keras.layers, name)(**{"padding": "same", **options, **filters}),
+            keras.layers.Conv2D(2, 1),
+            _kind(kind, 28, 14),
             keras.layers.GlobalAveragePooling2D(),
         ]
     )
@@ -273,7 +274,7 @@ def test_what_meets_the_weights_in_tflite(
     save_keras(model, spec, path)
     plain = _flatbuffer(path, letters, "float32")
     file = tflite_compensation._File(plain)
-    (layer,) = file.layers
+    layer = file.layers[-1]
     assert layer.window is not None
     rows = layer.rows(file.numbers(layer.weight))
     np.testing.assert_array_equal(layer.weights(rows), file.numbers(layer.weight))
@@ -293,13 +294,57 @@ def test_tflite_of_another_network_or_too_large_a_one_stays(
     other = _flatbuffer(find_checkpoint("persian-digits"), letters, "float32")
     assert tflite_compensation.compensate(nearest, plain, letters) != nearest
     assert tflite_compensation.compensate(nearest, other, letters) == nearest
-    monkeypatch.setattr(compensation, "MAX_PATCH_VALUES", 3)
-    wide = tflite_compensation.compensate(nearest, plain, letters[:8])
-    assert len(wide) == len(nearest), "only its dense layer is rounded anew"
-    monkeypatch.setattr(tflite_compensation, "MAX_LAYERS", 3)
+    assert tflite_compensation.compensate(nearest, plain, letters[:15]) == nearest, "too few"
+    for limit in ("MAX_LAYERS", "MAX_BYTES", "MAX_WORK"):
+        with monkeypatch.context() as patch:
+            patch.setattr(tflite_compensation, limit, 3)
+            assert tflite_compensation.compensate(nearest, plain, letters) == nearest
+
+
+def test_what_answers_no_nearer_is_left(
+    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = find_checkpoint("arabic-letters-nano")
+    nearest = _flatbuffer(path, letters, recipe=NEAREST)
+    plain = _flatbuffer(path, letters, "float32")
+    monkeypatch.setattr(tflite_compensation, "round_rows", lambda rows, *_: np.ones_like(rows))
     assert tflite_compensation.compensate(nearest, plain, letters) == nearest
 
 
+def test_layers_that_share_zeros_and_filters_of_zeros(
+    spec: ModelSpec, letters: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Of the former the weights are rounded all the same; of the latter no integer is no number."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((32, 32, 1)),
+            *(layers.Conv2D(8, 3, activation="relu", use_bias=False) for _ in range(3)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(28),
+        ]
+    )
+    kernel = model.layers[0].kernel
+    kernel.assign(np.where(np.arange(8) == 3, 0, np.asarray(kernel)))
+    path = tmp_path / "pruned.keras"
+    save_keras(model, spec, path)
+    nearest = _flatbuffer(path, letters, recipe=NEAREST)
+    compensated = _flatbuffer(path, letters)
+    before, after = (tflite_compensation._File(model) for model in (nearest, compensated))
+    changed = [
+        (before.numbers(one.weight) != after.numbers(other.weight)).any()
+        for one, other in zip(before.layers, after.layers, strict=True)
+    ]
+    assert sum(changed) >= 3
+    filters = after.layers[0].rows(after.numbers(after.layers[0].weight))
+    assert not filters[3].any()
+    assert np.isfinite(_answers(compensated, letters[:8])).all()
+
+
 def test_blank_calibration_images_do_tflite_no_harm(letters: NDArray[np.float32]) -> None:
-    model = _flatbuffer(find_checkpoint("arabic-letters-nano"), np.zeros_like(letters[:8]))
-    assert np.isfinite(_answers(model, letters[:8])).all()
+    """Inputs that never vary tell nothing: the file is left, or answers them as near."""
+    path, blank = find_checkpoint("arabic-letters-nano"), np.zeros_like(letters[:40])
+    plain = _flatbuffer(path, blank, "float32")
+    nearest, compensated = _flatbuffer(path, blank, recipe=NEAREST), _flatbuffer(path, blank)
+    assert _tflite_error(plain, compensated, blank[:2]) <= _tflite_error(plain, nearest, blank[:2])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hcr_runtime.rulings import erase_rulings
+from hcr_runtime.components import _places
+from hcr_runtime.rulings import COVERAGE, STRIP, _covered, erase_rulings
 
 Image = NDArray[np.uint8]
 
@@ -66,3 +69,24 @@ def test_smallest_masks() -> None:
     for shape in ((1, 1), (3, 40), (40, 3), (16, 16)):
         full = np.full(shape, 255, np.uint8)
         assert erase_rulings(full.copy(), full)[:2] == ([], [])
+
+
+@given(
+    st.integers(0, 70),
+    st.integers(1, 70),
+    st.floats(0, 1),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_sums_of_bytes_are_shares(
+    height: int, width: int, share: float, turned: bool, seed: int
+) -> None:
+    """Of masks of every shape and layout: as a plain count of their pixels."""
+    rng = np.random.default_rng(seed)
+    mask = (rng.random((height, width)) < share).astype(np.uint8) * 255
+    mask = mask.T if turned else mask
+    np.testing.assert_array_equal(_places(mask), np.flatnonzero(mask.ravel()))
+    strips = len(mask) // STRIP
+    bands = (mask[: strips * STRIP] > 0).reshape(strips, STRIP, mask.shape[1])
+    plain = bands.mean(axis=1).T > COVERAGE
+    np.testing.assert_array_equal(_covered(mask) > 0, plain)
