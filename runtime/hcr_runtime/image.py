@@ -208,7 +208,8 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def _from_array(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
-    if isinstance(array, np.ma.MaskedArray):
+    # NumPy loads its masked arrays where they are first named, which takes longer than to classify.
+    if "numpy.ma" in sys.modules and isinstance(array, np.ma.MaskedArray):
         raise ImageError(
             f"{name} is masked", allowed="arrays without a mask", hint="fill it: array.filled(255)"
         )

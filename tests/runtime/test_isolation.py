@@ -198,6 +198,15 @@ def test_import_alone_loads_no_workstation_library_where_all_are_installed(tmp_p
     assert not UNWANTED & set(out["modules"])
 
 
+def test_classifying_loads_no_part_of_numpy_that_it_does_not_need(tmp_path: Path) -> None:
+    """NumPy's masked arrays alone take longer to load than a letter takes to read."""
+    code = (
+        "import numpy as np\nfrom hcr_runtime import Classifier\n"
+        'Classifier.load("arabic-letters").classify(np.eye(64, dtype=np.uint8) * 255)\nout = {}\n'
+    )
+    assert "numpy.ma" not in modules_after(Path(sys.executable), tmp_path, code)["modules"]
+
+
 def test_tflite_without_litert_names_the_extra(
     device: Path, tmp_path: Path, tiny_tflite: Callable[..., Path]
 ) -> None:
