@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +155,7 @@ def _group_beside(
     outside &= (components.low > homes.low - length / 2).all(axis=1)
     outside &= (components.high < homes.high + length / 2).all(axis=1)
     return [
-        replace(group, side=FORM_SHARE * length)
+        group._replace(side=FORM_SHARE * length)
         for group in group_on_paper(components, np.flatnonzero(outside))
         if max(group.right - group.left, group.bottom - group.top) > MIN_OUTSIDE * length
     ]

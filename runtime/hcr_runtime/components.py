@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +43,7 @@ MAX_SHARE = 0.85
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Components that are one character.
 
     Attributes:
@@ -95,9 +93,12 @@ class Components:
     """
 
     def __init__(self, mask: GrayImage, darkness: GrayImage, lines: GrayImage) -> None:
-        # Small labels are several times faster; there are no more components than rows have runs.
-        runs = cv2.compare(mask[:, 1:], mask[:, :-1], cv2.CMP_GT)
-        few = cv2.countNonZero(runs) + len(mask) < 2**16
+        # Small labels are several times faster; there are no more components than pixels of ink,
+        # nor than rows have runs.
+        few = cv2.countNonZero(mask) < 2**16
+        if not few:
+            runs = cv2.compare(mask[:, 1:], mask[:, :-1], cv2.CMP_GT)
+            few = cv2.countNonZero(runs) + len(mask) < 2**16
         count, self.labels, stats, _ = cv2.connectedComponentsWithStats(
             mask, connectivity=8, ltype=cv2.CV_16U if few else cv2.CV_32S
         )
@@ -110,10 +111,10 @@ class Components:
         for number in np.flatnonzero(self.is_cut[1:] & (self.area[1:] > DESK * mask.size)) + 1:
             mask = cv2.bitwise_and(mask, cv2.compare(self.labels, int(number), cv2.CMP_NE))
         self.ink = _places(mask)
-        self.owner = self.labels.ravel()[self.ink].astype(np.intp)
-        total = np.bincount(self.owner, darkness.ravel()[self.ink], minlength=count)
+        self.owner = self._at_ink(self.labels).astype(np.intp)
+        total = np.bincount(self.owner, self._at_ink(darkness), minlength=count)
         self.level = total / np.maximum(self.area, 1)
-        inner = self.owner[cv2.erode(mask, _CROSS).ravel()[self.ink] > 0]
+        inner = self.owner[self._at_ink(cv2.erode(mask, _CROSS)) > 0]
         rim = self.area - np.bincount(inner, minlength=count)
         self.width = 2 * self.area / np.maximum(rim, 1)
         # Long components speak for the writing, specks do not.
@@ -125,10 +126,14 @@ class Components:
         # Where little is written there is more grain, and rests of lines, than writing.
         written = whole & ~self.is_faint
         self.stroke = weighted_median(self.width[written], self.length[written])
-        on_line = np.bincount(self.owner[lines.ravel()[self.ink] > 0], minlength=count)
+        on_line = np.bincount(self.owner[self._at_ink(lines) > 0], minlength=count)
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         thin &= self.length > DOT_LENGTH * self.stroke
         self.is_rest = thin & (on_line > REST * self.area)
+
+    def _at_ink(self, image: NDArray[Any]) -> NDArray[Any]:
+        """An image's values where there is ink, (pixels,)."""
+        return image.ravel().take(self.ink)
 
     def usable(self) -> NDArray[np.bool_]:
         """Which components are ink of the page: no specks, nor rests, faint or cut by its edge."""

@@ -152,15 +152,21 @@ def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
     if _rim_spread(grid) <= UNEVEN:
         paper = np.partition(grid, grid.size // 2, axis=None)[grid.size // 2]
-        # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
-        level = np.full_like(gray, paper)
-        return cv2.subtract(level, gray), cv2.subtract(gray, level)
+        return _beside(gray, int(paper))
     if (flat := _paper_of_two_levels(gray)) is not None:
-        level = np.full_like(gray, flat)
-        return cv2.subtract(level, gray), cv2.subtract(gray, level)
+        return _beside(gray, flat)
     surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
     size = gray.shape[::-1]
     level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
+    return cv2.subtract(level, gray), cv2.subtract(gray, level)
+
+
+def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
+    """As `_differences`, of paper of one brightness."""
+    if paper == 255:  # nothing is brighter
+        return np.asarray(cv2.bitwise_not(gray)), np.zeros_like(gray)
+    # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
+    level = np.full_like(gray, paper)
     return cv2.subtract(level, gray), cv2.subtract(gray, level)
 
 
