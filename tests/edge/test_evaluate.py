@@ -68,7 +68,7 @@ def test_what_is_refused_is_counted_from_image_bytes(ahcd: Callable[[str], Datas
     model = open_model("arabic-letters")
     strict = replace(model, spec=replace(model.spec, rejection=RejectionSpec(0.9)))
     lax = replace(model, spec=replace(model.spec, rejection=RejectionSpec(0.0)))
-    letters = ahcd("test").limit(280)
+    letters = ahcd("test").limit(840)
     refused, answered = evaluate(strict, letters), evaluate(lax, letters)
     assert answered.refusal.accepted == 1
     assert answered.refusal.error == pytest.approx(1 - answered.accuracy)
