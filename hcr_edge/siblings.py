@@ -28,7 +28,7 @@ _JITTER = 0.07  # of a stroke: standard deviation of where the dots go
 
 
 class Siblings:
-    """Writes letters of a training set with other hands' strokes.
+    """Writes letters of a training set with each other's strokes.
 
     Args:
         inks: Uint8 (H, W), bright on 0.

@@ -90,8 +90,7 @@ def compensate(quantized: bytes, plain: bytes, calibration: Array) -> bytes:
             with np.errstate(divide="ignore", invalid="ignore"):  # of a filter of zeros
                 file.put(layer.bias, np.round(bias / file.scale(layer.bias)))
     made = bytes(file.data)
-    nearer = _off(made, plain, calibration) < _off(quantized, plain, calibration)
-    return made if nearer else quantized
+    return made if _is_nearer(made, quantized, plain, calibration) else quantized
 
 
 def _are_alike(file: _File, layer: _Layer, source: _File, before: _Layer) -> bool:
@@ -122,12 +121,18 @@ def _outputs(rows: Array, means: Array) -> Array:
     return np.concatenate([some @ mean for some, mean in apart])
 
 
-def _off(quantized: bytes, plain: bytes, calibration: Array) -> float:
-    """Mean difference of the answers to calibration images, others than `spread` takes if any."""
+def _is_nearer(made: bytes, before: bytes, plain: bytes, calibration: Array) -> bool:
+    """Whether `made` answers nearer to `plain` than `before`, on average.
+
+    Judged by calibration images that `spread` does not take, where there are enough.
+    """
     others = np.delete(calibration, spread_places(calibration), axis=0)
     images = spread(others if len(others) >= LEAST_IMAGES else calibration)
-    answers = zip(_File(quantized).answers(images), _File(plain).answers(images), strict=True)
-    return float(np.mean([np.abs(one - other).mean() for one, other in answers]))
+    exact = np.stack([*_File(plain).answers(images)])
+    now, then = (
+        np.abs(np.stack([*_File(model).answers(images)]) - exact).mean() for model in (made, before)
+    )
+    return bool(now < then)
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,12 +285,17 @@ def test_what_meets_the_weights_in_tflite(
         np.testing.assert_allclose(tflite_compensation._outputs(rows, met[0]), answer, atol=1e-5)
 
 
-def test_tflite_of_another_network_or_too_large_a_one_stays(
-    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def nano(letters: NDArray[np.float32]) -> tuple[bytes, bytes]:
+    """As int8, rounded to the nearest, and in float32."""
     path = find_checkpoint("arabic-letters-nano")
-    nearest = _flatbuffer(path, letters, recipe=NEAREST)
-    plain = _flatbuffer(path, letters, "float32")
+    return _flatbuffer(path, letters, recipe=NEAREST), _flatbuffer(path, letters, "float32")
+
+
+def test_tflite_of_another_network_or_too_large_a_one_stays(
+    nano: tuple[bytes, bytes], letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearest, plain = nano
     other = _flatbuffer(find_checkpoint("persian-digits"), letters, "float32")
     assert tflite_compensation.compensate(nearest, plain, letters) != nearest
     assert tflite_compensation.compensate(nearest, other, letters) == nearest
@@ -302,11 +307,9 @@ def test_tflite_of_another_network_or_too_large_a_one_stays(
 
 
 def test_what_answers_no_nearer_is_left(
-    letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+    nano: tuple[bytes, bytes], letters: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = find_checkpoint("arabic-letters-nano")
-    nearest = _flatbuffer(path, letters, recipe=NEAREST)
-    plain = _flatbuffer(path, letters, "float32")
+    nearest, plain = nano
     monkeypatch.setattr(tflite_compensation, "round_rows", lambda rows, *_: np.ones_like(rows))
     assert tflite_compensation.compensate(nearest, plain, letters) == nearest
 
