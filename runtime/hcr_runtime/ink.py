@@ -35,6 +35,11 @@ CLEAR_CONTRAST = 30.0
 NOISE_RATIO = 11.0
 # Ink above this level belongs to the glyph: low, because small dots are faint.
 INK_LEVEL = 50
+# A box of ink fills its image from this share of its width or height on.
+FILLING = 0.85
+# A line is ink nearly everywhere in so much of the image at both of its ends, and as thick as this
+# share of the image's longer side at most.
+LINE_END, LINE_SHARE, LINE_THICKNESS = 1 / 16, 0.8, 1 / 20
 # Keeps the fit solvable where all paper lies on one line.
 _RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
 
@@ -49,6 +54,9 @@ class Extent:
         width: Columns of the box.
         height: Rows of the box.
         sides: How many of the image's four sides ink lies on.
+        fills: Whether the box is nearly as wide, or as high, as the image.
+        lined: Whether there are thin bars on two opposite sides of such an image: the ends of a
+            ruled line, of the edge of a form's cell, or of a tight crop's stroke.
     """
 
     left: int
@@ -56,11 +64,25 @@ class Extent:
     width: int
     height: int
     sides: int
+    fills: bool = False
+    lined: bool = False
 
     @property
     def longer(self) -> int:
         """The longer side of the box."""
         return max(self.width, self.height)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there may be more than a glyph in the image.
+
+        >>> Extent(0, 0, 64, 64, 4, True, True).crowded, Extent(8, 8, 30, 40, 0).crowded
+        (True, False)
+        """
+        return self.sides > 0 or self.fills
+
+
+NO_INK = Extent(0, 0, 0, 0, 0)
 
 
 def measure(ink: GrayImage) -> Extent:
@@ -69,15 +91,31 @@ def measure(ink: GrayImage) -> Extent:
     >>> ink = np.zeros((32, 32), np.uint8)
     >>> ink[0:20, 10:14] = 255
     >>> measure(ink)
-    Extent(left=10, top=0, width=4, height=20, sides=1)
+    Extent(left=10, top=0, width=4, height=20, sides=1, fills=False, lined=False)
     """
     mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(mask)
     if width == 0:
-        return Extent(0, 0, 0, 0, 0)
+        return NO_INK
     rows, columns = ink.shape
     sides = (left == 0) + (top == 0) + (left + width == columns) + (top + height == rows)
-    return Extent(left, top, width, height, sides)
+    fills = width >= FILLING * columns or height >= FILLING * rows
+    return Extent(left, top, width, height, sides, fills, fills and _is_lined(mask))
+
+
+def _is_lined(mask: GrayImage) -> bool:
+    """Whether thin bars of ink lie on two opposite sides of a mask, as the ends of a line do."""
+    thickest = max(1, round(LINE_THICKNESS * max(mask.shape)))
+    across, down = (max(2, round(LINE_END * side)) for side in mask.shape[::-1])
+    level = _has_bar(mask[:, :across], 1, thickest) and _has_bar(mask[:, -across:], 1, thickest)
+    return level or (_has_bar(mask[:down], 0, thickest) and _has_bar(mask[-down:], 0, thickest))
+
+
+def _has_bar(end: GrayImage, axis: int, thickest: int) -> bool:
+    """Whether so thin a bar crosses a strip from end to end."""
+    inked = cv2.reduce(end, axis, cv2.REDUCE_AVG).ravel() >= LINE_SHARE * 255
+    bars = np.flatnonzero(np.diff(inked, prepend=False, append=False))
+    return bool((np.diff(bars)[::2] <= thickest).any())
 
 
 def extract_ink(gray: GrayImage) -> GrayImage:

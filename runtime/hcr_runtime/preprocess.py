@@ -3,7 +3,8 @@
 Training, calibration, parity, evaluation and the device all call `preprocess`, with the
 parameters in the model's spec. Version 1, with the fit ``center``, in this order:
 
-1. `extract_ink`: bright ink on 0, freed from its paper (`hcr_runtime.ink`).
+1. `extract_ink`: bright ink on 0, freed from its paper (`hcr_runtime.ink`). Where noise hides the
+   glyph, the image is smoothed first.
 2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
    Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
    to survive the shrinking are thickened before it.
@@ -16,6 +17,7 @@ Networks from elsewhere were mostly shown the whole image: with the fits ``stret
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.image import GrayImage, ImageLike, to_bgr, to_gray
-from hcr_runtime.ink import INK_LEVEL, Extent, extract_ink, is_dark, measure
+from hcr_runtime.ink import INK_LEVEL, NO_INK, Extent, extract_ink, is_dark, measure, shrink
 from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
 
 # Connected components with this share of the ink are the glyph's main parts.
@@ -32,7 +34,31 @@ MAIN_SHARE = 0.05
 # their longer side), and specks otherwise.
 DOT_REACH = 0.5
 
+# No letter has more parts, not even scanned coarsely and with gaps: an image that has is full of
+# noise.
+MOST_PARTS = 10
+
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+class GlyphBox(NamedTuple):
+    """Where a glyph lies, in pixels of its ink.
+
+    Attributes:
+        left: Its first column.
+        top: Its first row.
+        right: The column after its last.
+        bottom: The row after its last.
+        stroke: Width of its strokes.
+        parts: Connected components of all the image's ink, specks included.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    stroke: float
+    parts: int
 
 
 def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
@@ -65,13 +91,15 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
 
 def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Extent]:
     """Return what `preprocess` gives, and how much of the image its ink takes."""
-    params, ink = spec.preprocess, extract_ink(to_gray(image))
-    extent = measure(ink)
+    params, gray = spec.preprocess, to_gray(image)
     if params.fit != "center":
         # The model is shown the whole image: no ink in it is too small, or cut off.
+        ink = extract_ink(gray)
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
-        return to_tensor(fit_image(image, spec), params), whole if extent.longer else extent
-    glyph = place_glyph(ink, spec, extent)
+        blank = measure(ink).longer == 0
+        return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
+    ink, extent, box = find_glyph(gray)
+    glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
     if spec.input.channels == 3:
@@ -79,23 +107,60 @@ def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Ext
     return to_tensor(glyph, params), extent
 
 
-def place_glyph(ink: GrayImage, spec: ModelSpec, extent: Extent | None = None) -> GrayImage:
+def find_glyph(gray: GrayImage) -> tuple[GrayImage, Extent, GlyphBox | None]:
+    """Find the ink of one glyph, and its box.
+
+    An image that is full of specks, or whose ink does not stand out of its noise, is smoothed: by
+    the median of 3 x 3 pixels, then by a Gaussian too. All others keep their pixels.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+
+    Returns:
+        What `extract_ink` and `measure` give, and the box; None where the image is blank.
+
+    >>> paper = np.full((64, 64), 250, np.uint8)
+    >>> paper[20:44, 28:36] = 20
+    >>> grain = np.random.default_rng(0).normal(0, 40, paper.shape)
+    >>> _, _, box = find_glyph(np.clip(paper + grain, 0, 255).astype(np.uint8))
+    >>> [round(side, -1) for side in box[:4]], box.parts
+    ([30, 20, 40, 40], 1)
+    """
+    gray = shrink(gray)
+    for smooth in (None, _median, _gaussian):
+        gray = smooth(gray) if smooth else gray
+        ink = extract_ink(gray)
+        extent = measure(ink)
+        box = _glyph_box(ink, extent) if extent.longer else None
+        if box and box.parts <= MOST_PARTS:
+            break
+    return ink, extent, box
+
+
+def _median(gray: GrayImage) -> GrayImage:
+    return np.asarray(cv2.medianBlur(gray, 3), np.uint8)
+
+
+def _gaussian(gray: GrayImage) -> GrayImage:
+    return np.asarray(cv2.GaussianBlur(gray, (0, 0), 1.0), np.uint8)
+
+
+def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayImage:
     """Centre the glyph in the tensor's frame.
 
     Args:
         ink: Bright ink on 0, uint8 of shape (H, W); the image is the writing box.
+        box: Where the glyph lies in it; None where there is none.
         spec: The model's description.
-        extent: What `measure` gives, where it is known.
 
     Returns:
         uint8 of shape (spec.input.height, spec.input.width); zeros when there is no ink.
     """
     side = spec.input.height
     frame = np.zeros((side, side), np.uint8)
-    extent = measure(ink) if extent is None else extent
-    if extent.longer == 0:
+    if box is None:
         return frame
-    left, top, right, bottom, stroke = _glyph_box(ink, extent)
+    left, top, right, bottom, stroke, _ = box
     params = spec.preprocess
     longer = max(right - left, bottom - top)
     share = params.zoom * longer / max(ink.shape)
@@ -117,8 +182,8 @@ def place_glyph(ink: GrayImage, spec: ModelSpec, extent: Extent | None = None) -
     return frame
 
 
-def _glyph_box(ink: GrayImage, extent: Extent) -> tuple[int, int, int, int, float]:
-    """(left, top, right, bottom) of the glyph with its dots, without specks; width of its strokes.
+def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
+    """The box of the glyph with its dots, without specks.
 
     Args:
         ink: Bright ink on 0, of which there must be some; uint8 of shape (H, W).
@@ -151,7 +216,7 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> tuple[int, int, int, int, floa
         if near and not (cut and min(width, height) < 0.75 * stroke):
             glyph.append(part)
     left, top, right, bottom = _union(glyph)
-    return left + x0, top + y0, right + x0, bottom + y0, stroke
+    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, len(parts))
 
 
 def _union(boxes: list[list[int]]) -> tuple[int, int, int, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hcr_runtime import Classifier, InputSpec, ModelSpec, preprocess
 from hcr_runtime.image import to_gray
 from hcr_runtime.ink import WORK_SIDE, extract_ink
+from hcr_runtime.preprocess import find_glyph
 
 Image = NDArray[np.uint8]
 Change = Callable[[Image], Image]
@@ -274,3 +275,44 @@ def test_more_ink_than_paper(spec: ModelSpec) -> None:
     tensor = preprocess(ring, spec)
     assert tensor[0, 0] == 0, "paper around it"
     assert tensor.max() == 1
+
+
+def _grainy(tile: Image, darkness: float, spread: float) -> Image:
+    """Photograph a letter with a noisy sensor: 96 pixels a side, paper at 225."""
+    large = cv2.resize(tile, (96, 96), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    picture = 225 - darkness * (1 - np.clip(large, 0, 255) / 255)
+    grain = np.random.default_rng(0).normal(0, spread, picture.shape)
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("darkness", "spread"), [(160, 20), (160, 30), (60, 10)])
+def test_letters_are_read_through_a_sensors_noise(
+    darkness: float, spread: float, tiles: list[Image], classifier: Classifier
+) -> None:
+    clean = classifier.classify_glyphs([_grainy(tile, darkness, 0) for tile in tiles])
+    grainy = classifier.classify_glyphs([_grainy(tile, darkness, spread) for tile in tiles])
+    same = [a.label == b.label for a, b in zip(grainy, clean, strict=True)]
+    assert sum(same) >= 26
+
+
+def test_letters_are_read_through_specks(tiles: list[Image], classifier: Classifier) -> None:
+    images = [_grainy(tile, 160, 0) for tile in tiles]
+    clean = [prediction.label for prediction in classifier.classify_glyphs(images)]
+    draw = np.random.default_rng(0).random((96, 96))
+    copied = [np.where(draw < 0.03, 0, np.where(draw > 0.97, 255, image)) for image in images]
+    found = classifier.classify_glyphs([image.astype(np.uint8) for image in copied])
+    assert sum(p.label == label for p, label in zip(found, clean, strict=True)) >= 26
+
+
+@pytest.mark.parametrize("spread", [5, 10, 20])
+def test_noise_alone_is_blank(spread: float, classifier: Classifier) -> None:
+    paper = np.random.default_rng(0).normal(225, spread, (96, 96))
+    assert classifier.classify(np.clip(paper, 0, 255).astype(np.uint8)).reason == "blank"
+
+
+def test_images_without_noise_keep_their_pixels(tiles: list[Image]) -> None:
+    for tile in tiles:
+        ink, _, box = find_glyph(tile)
+        np.testing.assert_array_equal(ink, extract_ink(tile))
+        assert box is not None
+        assert box.parts <= 4
