@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from hcr_runtime.arguments import check_images, check_type, check_whole, receive
 from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
-from hcr_runtime.image import ColorOrder, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.ink import Extent, is_dark, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
@@ -29,6 +31,20 @@ from hcr_runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
     from hcr_runtime.page import ReadGlyph
+
+
+class _Seen(NamedTuple):
+    """An image before it is read.
+
+    Attributes:
+        tensor: What the model is given.
+        extent: Of the image's ink.
+        crowd: The image itself, grey and small, where there may be more in it than a glyph.
+    """
+
+    tensor: NDArray[np.float32]
+    extent: Extent
+    crowd: GrayImage | None
 
 
 class Classifier:
@@ -151,6 +167,9 @@ class Classifier:
     ) -> Prediction:
         """Read one character.
 
+        An image that is full of ink gets a second look where it is not read, or where lines cross
+        it: its paper is made even, and lines from one side to the other are erased.
+
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
                 on bright or bright on dark; see `to_gray` for its forms.
@@ -175,9 +194,8 @@ class Classifier:
         """
         top = check_whole("top", top)
         allowed = allowed_labels(self.spec, allow, deny)
-        tensor, extent = prepare(self._pixels(image, color), self.spec)
-        scores = probabilities(self.engine.run(tensor[None]), self.spec)[0]
-        return predict(extent, scores, self.spec, top, allowed)
+        seen = self._see(image, color)
+        return self._look_again(seen, self._predict([seen], top, allowed)[0], top, allowed)
 
     def classify_batch(
         self,
@@ -188,7 +206,7 @@ class Classifier:
         allow: Collection[str] | None = None,
         deny: Collection[str] | None = None,
     ) -> list[Prediction]:
-        """Read one character from each image, in one inference.
+        """Read one character from each image, in one inference; second looks are apart.
 
         Args:
             images: A sequence of images, each as of `classify`, whose other arguments these are.
@@ -213,17 +231,34 @@ class Classifier:
         images = check_images(images, ImageError)
         if not images:
             return []
-        tensors: list[NDArray[np.float32]] = []
-        extents = []
-        for image in images:
-            tensor, extent = prepare(self._pixels(image, color), self.spec)
-            tensors.append(tensor)
-            extents.append(extent)
-        scores = probabilities(self.engine.run(np.stack(tensors)), self.spec)
+        seen = [self._see(image, color) for image in images]
         return [
-            predict(extent, row, self.spec, top, allowed)
-            for extent, row in zip(extents, scores, strict=True)
+            self._look_again(one, first, top, allowed)
+            for one, first in zip(seen, self._predict(seen, top, allowed), strict=True)
         ]
+
+    def classify_glyphs(self, crops: Sequence[ImageLike], top: int = 3) -> list[Prediction]:
+        """Read glyphs that `find_glyphs` cut out: `classify_batch`, without a second look at any.
+
+        Args:
+            crops: Of glyphs, see `Glyph.crop`.
+            top: How many candidates to return for each.
+
+        Returns:
+            A prediction for each.
+
+        Raises:
+            ImageError: As of `classify_batch`.
+            HcrError: `top` is no whole number of 1 or more.
+            EngineError: The engine cannot run the model.
+
+        >>> Classifier.load("arabic-letters").classify_glyphs([])
+        []
+        """
+        top = check_whole("top", top)
+        crops = check_images(crops, ImageError)
+        seen = [self._see(crop, "bgr") for crop in crops]
+        return self._predict(seen, top, None) if seen else []
 
     def read(
         self, page: ImageLike, top: int = 3, *, color: ColorOrder = "bgr"
@@ -247,6 +282,45 @@ class Classifier:
         from hcr_runtime.page import read_page  # what reads single letters starts without it
 
         return read_page(to_gray(page, color, self.limits), self, top)
+
+    def _see(self, image: ImageLike, color: ColorOrder) -> _Seen:
+        pixels = self._pixels(image, color)
+        tensor, extent = prepare(pixels, self.spec)
+        crowd = shrink(to_gray(pixels, "bgr", self.limits)) if extent.crowded else None
+        return _Seen(tensor, extent, crowd)
+
+    def _predict(
+        self, seen: list[_Seen], top: int, allowed: NDArray[np.bool_] | None
+    ) -> list[Prediction]:
+        """Read images, of which there is one at least, in one inference."""
+        tensors = np.stack([one.tensor for one in seen])
+        scores = probabilities(self.engine.run(tensors), self.spec)
+        return [
+            predict(one.extent, row, self.spec, top, allowed)
+            for one, row in zip(seen, scores, strict=True)
+        ]
+
+    def _look_again(
+        self, seen: _Seen, first: Prediction, top: int, allowed: NDArray[np.bool_] | None
+    ) -> Prediction:
+        """What is said of an image after a second look, where it needs one."""
+        if seen.crowd is None or (first.accepted and not seen.extent.lined):
+            return first
+        from hcr_runtime.second_look import look_again  # what reads clean crops starts without it
+
+        # What was read surely was read in the right polarity, which frames and shadows confuse.
+        dark = is_dark(seen.crowd) if first.accepted else None
+        image, lined = look_again(seen.crowd, seen.extent.lined, dark)
+        (second,) = self._predict([self._see(image, "bgr")], top, allowed)
+        if lined:
+            return second
+        if first.accepted or second.confidence <= first.confidence:
+            return first
+        # Two readings are two chances to be wrong: the doubt that is left must be half as large.
+        sure = second.confidence >= (1 + self.spec.rejection.min_confidence) / 2
+        if second.accepted and not sure:
+            return replace(second, accepted=False, reason="unsure")
+        return second
 
     def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
         read = to_gray if self.spec.input.channels == 1 else to_bgr

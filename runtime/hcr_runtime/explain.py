@@ -9,9 +9,10 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, extract_ink, lift_ink
+from hcr_runtime.ink import Extent, is_dark, lift_ink
 from hcr_runtime.prediction import Prediction
-from hcr_runtime.preprocess import prepare
+from hcr_runtime.preprocess import find_glyph, prepare
+from hcr_runtime.second_look import look_again
 from hcr_runtime.spec import ModelSpec
 
 PANEL = 240
@@ -28,8 +29,9 @@ _GREY, _BLUE, _GREEN, _RED = (
 def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr") -> Pixels:
     """Draw each step from an image to its answer, side by side.
 
-    The image as it came in; grey; the ink lifted off the paper; its contrast stretched, with the
-    box of the ink; what the network sees; its first answers. A model that is shown the whole image
+    The image as it came in; grey; what a second look made of it, where the answer is that one's;
+    the ink lifted off the paper; its contrast stretched, with the box of the ink; what the network
+    sees; its first answers. A model that is shown the whole image
     (the fits ``stretch`` and ``pad``) has no ink lifted, one of three channels gets the colours.
     Captions are ASCII: letters appear by their names.
 
@@ -55,16 +57,24 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     bgr = to_bgr(image, color, limits)
     gray = to_gray(image, color, limits)
     given = gray if spec.input.channels == 1 else bgr
-    tensor, extent = prepare(given, spec)
     prediction = classifier.classify(given, top=5)
+    (first,) = classifier.classify_glyphs([given], top=5)
+    again = None
+    if prediction != first:
+        lined = prepare(given, spec)[1].lined
+        given = again = look_again(gray, lined, is_dark(gray) if first.accepted else None).image
+    tensor, extent = prepare(given, spec)
     height, width = gray.shape
     panels = [(_fit(bgr), f"image, {width} x {height}", "as it came in, upright")]
-    if given is gray or spec.preprocess.fit == "center":
+    if spec.input.channels == 1 or spec.preprocess.fit == "center":
         panels.append((_fit(gray), "grey", "transparent parts are white"))
+    if again is not None:
+        panels.append((_fit(again), "second look", "even paper, lines erased"))
+        gray = again
     if spec.preprocess.fit == "center":
         panels += [
             (_fit(lift_ink(gray)), "ink", "paper and its light taken away"),
-            (_with_box(extract_ink(gray), extent), "contrast", _box_caption(extent)),
+            (_with_box(find_glyph(gray)[0], extent), "contrast", _box_caption(extent)),
         ]
     panels += [
         (

@@ -84,7 +84,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     glyphs = find_glyphs(page, direction=_direction(classifier.spec), limits=classifier.limits)
     if not glyphs:
         return ()
-    predictions = classifier.classify_batch([glyph.crop for glyph in glyphs], top)
+    predictions = classifier.classify_glyphs([glyph.crop for glyph in glyphs], top)
     lengths = [max(glyph.box.width, glyph.box.height) for glyph in glyphs]
     widest = WIDE * float(np.median(lengths)) if len(glyphs) >= MANY else float("inf")
     read = []

@@ -28,7 +28,7 @@ COARSE_TEXTURE, COARSER = 8, 3.5
 INK_SHARE = 0.25
 
 
-def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
+def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, GrayImage]:
     """Separate ink from paper.
 
     The paper is what a closing with a structuring element wider than any stroke leaves of the
@@ -37,6 +37,7 @@ def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
 
     Args:
         gray: uint8, shape (H, W); dark ink on bright paper, or the reverse.
+        dark: Whether the ink is dark, where that is known.
 
     Returns:
         The darkness of each pixel against its paper (0 for paper, 255 for black), and a mask,
@@ -51,7 +52,7 @@ def lift_page(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     height, width = gray.shape
     size = (max(1, width // COARSE), max(1, height // COARSE))
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    if _bright_ink(gray):
+    if _bright_ink(gray) if dark is None else not dark:
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
     closed = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)

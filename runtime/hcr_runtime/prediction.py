@@ -134,7 +134,7 @@ def refusal(extent: Extent, best: float, second: float, known: float, spec: Mode
 
 
 def accepts(images: Sequence[ImageLike], scores: Scores, spec: ModelSpec) -> NDArray[np.bool_]:
-    """Tell which images are answered, by the rule of `Classifier.classify`.
+    """Tell which images are answered, by the rule of `Classifier.classify_glyphs`.
 
     Args:
         images: N images.

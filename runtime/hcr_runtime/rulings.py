@@ -258,6 +258,27 @@ def _erase(
     return Ruling(start, centre, thickness)
 
 
+def run_of_ink(
+    mask: GrayImage, rows: NDArray[np.intp], columns: NDArray[np.intp], reach: int
+) -> NDArray[np.int64]:
+    """How thick the ink is, up and down, at each of some places; 0 where there is none.
+
+    Args:
+        mask: 255 where there is ink, uint8 of shape (H, W).
+        rows: Of the places, (N,).
+        columns: Of the places, (N,).
+        reach: Ink is followed for so many pixels each way.
+
+    >>> mask = np.zeros((20, 3), np.uint8)
+    >>> mask[8:11, 0] = mask[5:18, 1] = 255
+    >>> run_of_ink(mask, np.full(3, 9), np.arange(3), 4).tolist()
+    [3, 9, 0]
+    """
+    wide = cv2.copyMakeBorder(mask, reach, reach, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    above, below, on = _extent(wide[rows + np.arange(2 * reach + 1)[:, None], columns] > 0)
+    return np.where(on, above + below + 1, 0)
+
+
 def _extent(
     ink: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -214,7 +214,7 @@ class Watcher:
 
     def _read(self, crops: dict[Box, GrayImage]) -> None:
         due = [g for g in self.glyphs if g.path.last == self._now and g.due(self._now)]
-        readings = self.classifier.classify_batch(
+        readings = self.classifier.classify_glyphs(
             [crops[glyph.path.box] for glyph in due], top=len(self.classifier.spec.labels)
         )
         for glyph, reading in zip(due, readings, strict=True):

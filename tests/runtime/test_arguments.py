@@ -125,6 +125,7 @@ NO_TEXTS = [None, 3, b"rgb", ["rgb"], {}, Rude(), np.array("bgr"), "xyz", ""]
         lambda image: explain(MODEL, image),
         lambda image: MODEL.classify(image),
         lambda image: MODEL.classify_batch([PAPER, image]),
+        lambda image: MODEL.classify_glyphs([image]),
         lambda image: MODEL.scores([image]),
         lambda image: MODEL.read(image),
         lambda image: Watcher(MODEL).see(Frame(0, 0.0, image)),
@@ -142,6 +143,7 @@ def test_what_is_no_image(use: Callable[[Any], object], name: str) -> None:
     [
         ("top", HcrError, lambda n: MODEL.classify(PAPER, n)),
         ("top", HcrError, lambda n: MODEL.classify_batch([], n)),
+        ("top", HcrError, lambda n: MODEL.classify_glyphs([], n)),
         ("top", HcrError, lambda n: MODEL.read(PAPER, n)),
         ("top", HcrError, lambda n: read_page(PAPER, MODEL, n)),
         ("threads", EngineError, lambda n: Classifier.load("arabic-letters", threads=n)),
@@ -198,7 +200,7 @@ def _shapes() -> Iterator[object]:
 
 @pytest.mark.parametrize("images", list(_shapes()), ids=received)
 def test_one_image_where_several_are_asked_for(classifier: Classifier, images: Any) -> None:
-    for use in (classifier.classify_batch, classifier.scores):
+    for use in (classifier.classify_batch, classifier.classify_glyphs, classifier.scores):
         with pytest.raises(ImageError) as raised:
             use(images)
         assert raised.value.allowed == "a list or another sequence of images"
@@ -207,7 +209,7 @@ def test_one_image_where_several_are_asked_for(classifier: Classifier, images: A
 
 
 def test_images_that_cannot_be_taken(classifier: Classifier) -> None:
-    for use in (classifier.classify_batch, classifier.scores):
+    for use in (classifier.classify_batch, classifier.classify_glyphs, classifier.scores):
         with pytest.raises(ImageError, match=r"images cannot be read .* \(ZeroDivisionError\)"):
             use(_raises())  # type: ignore[arg-type]
 

@@ -1,0 +1,202 @@
+"""One letter as the field gives it: ``python benchmarks/field.py [MODEL]``.
+
+Every third letter of a test set (HCR_EDGE_DATA), enlarged to 128 pixels a side and photographed on
+ruled paper, in a form's cell, in a shadow, out of focus, by a sensor that is noisy: how many are
+read, how many are answered, and how many of these wrongly, by `Classifier.classify` and by its
+first look alone (`Classifier.classify_glyphs`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_edge.datasets import load_dataset
+from hcr_runtime import Classifier, Prediction, to_gray
+from hcr_runtime.ink import lift_ink
+
+Image = NDArray[np.uint8]
+Ink = NDArray[np.float32]
+Damage = Callable[[Ink, np.random.Generator], NDArray[np.float64 | np.float32]]
+
+SETS = {"arabic-letters": "ahcd", "arabic-letters-nano": "ahcd", "persian-digits": "hoda"}
+SIDE, PAPER, DARKNESS = 128, 225, 160
+
+
+def photograph(ink: Ink, darkness: float = DARKNESS) -> Ink:
+    """Lay ink of 0-1, (H, W), on paper."""
+    return np.float32(PAPER) - np.float32(darkness) * ink
+
+
+def lines(pitch: int, darkness: float, slope: float = 0.0, upright: bool = False) -> Damage:
+    """Rule the paper with lines of two pixels."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        picture = photograph(ink)
+        y, x = np.mgrid[:SIDE, :SIDE]
+        first = rng.integers(pitch)
+        ruled = (y + slope * x - first) % pitch < 2
+        if upright:
+            ruled |= (x - first) % pitch < 2
+        return np.where(ruled, np.minimum(picture, PAPER - darkness), picture)
+
+    return damage
+
+
+def cell(sides: int, inside: int, darkness: float = DARKNESS) -> Damage:
+    """Draw edges of a form's cell, of three pixels, so far inside of the picture."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        picture = photograph(ink)
+        edge = slice(inside, inside + 3), slice(SIDE - inside - 3, SIDE - inside)
+        places = [np.s_[edge[0], :], np.s_[:, edge[0]], np.s_[edge[1], :], np.s_[:, edge[1]]]
+        for place in places[:sides]:
+            picture[place] = PAPER - darkness
+        return picture
+
+    return damage
+
+
+def shadow(depth: float, softness: float) -> Damage:
+    """Let a straight edge throw a shadow."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        y, x = np.mgrid[-0.5 : 0.5 : SIDE * 1j, -0.5 : 0.5 : SIDE * 1j]
+        angle = rng.uniform(0, 2 * np.pi)
+        dark = np.cos(angle) * x + np.sin(angle) * y > rng.uniform(-0.3, 0.3)
+        return photograph(ink) * (
+            1 - depth * cv2.GaussianBlur(dark.astype(np.float32), (0, 0), softness)
+        )
+
+    return damage
+
+
+def grain(size: float, depth: float) -> Damage:
+    """Photograph coarse paper."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        field = cv2.GaussianBlur(rng.normal(0, 1, ink.shape).astype(np.float32), (0, 0), size)
+        return photograph(ink) + field * np.float32(depth / field.std())
+
+    return damage
+
+
+def noise(spread: float, darkness: float = DARKNESS) -> Damage:
+    """Add a sensor's noise."""
+    return lambda ink, rng: photograph(ink, darkness) + rng.normal(0, spread, ink.shape)
+
+
+def specks(share: float) -> Damage:
+    """Set so many pixels to black, and as many to white: a photocopy."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        draw = rng.random(ink.shape)
+        picture = np.where(draw < share, 0, photograph(ink))
+        return np.where(draw > 1 - share, 255, picture)
+
+    return damage
+
+
+def blur(spread: float) -> Damage:
+    """Photograph out of focus."""
+    return lambda ink, rng: cv2.GaussianBlur(photograph(ink), (0, 0), spread)
+
+
+def shake(length: int) -> Damage:
+    """Move the camera meanwhile, in any direction."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        way = np.zeros((length, length), np.float32)
+        way[length // 2] = 1
+        turn = cv2.getRotationMatrix2D((length // 2, length // 2), rng.uniform(0, 180), 1)
+        way = cv2.warpAffine(way, turn, (length, length))
+        return cv2.filter2D(photograph(ink), -1, way / way.sum())
+
+    return damage
+
+
+def tight(ink: Ink, rng: np.random.Generator) -> Ink:
+    """Cut the picture where the ink ends."""
+    left, top, width, height = cv2.boundingRect(np.uint8(ink > 0.3))
+    return photograph(ink)[top : top + height, left : left + width]
+
+
+def jpeg(quality: int) -> Damage:
+    """Compress a picture that is a little noisy."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        picture = np.clip(noise(4)(ink, rng), 0, 255).astype(np.uint8)
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+
+    return damage
+
+
+DAMAGES: dict[str, Damage] = {
+    "clean": lambda ink, rng: photograph(ink),
+    "ruled, 32 pixels apart": lines(32, 60),
+    "ruled, aslant, 60 pixels apart": lines(60, 60, slope=0.05),
+    "squared, 32 pixels": lines(32, 40, upright=True),
+    "one edge of a cell": cell(1, 0),
+    "four edges of a cell": cell(4, 0),
+    "four edges, inside": cell(4, 6),
+    "four faint edges": cell(4, 0, 70),
+    "cut where the ink ends": tight,
+    "shadow of 45 %, sharp": shadow(0.45, 1.5),
+    "shadow of 45 %, soft": shadow(0.45, 12),
+    "coarse paper": grain(5, 10),
+    "noise of 10": noise(10),
+    "noise of 20": noise(20),
+    "noise of 30": noise(30),
+    "pencil, noise of 10": noise(10, 60),
+    "specks, 2 + 2 %": specks(0.02),
+    "JPEG, quality 15": jpeg(15),
+    "out of focus, 2 pixels": blur(2),
+    "out of focus, 4 pixels": blur(4),
+    "shaken, 13 pixels": shake(13),
+}
+
+
+def row(predictions: list[Prediction], truth: list[str]) -> str:
+    """Say how many are read and answered, and how many of the answers are wrong."""
+    right = [
+        bool(p.top) and p.top[0].label == text for p, text in zip(predictions, truth, strict=True)
+    ]
+    sure = [p.accepted for p in predictions]
+    wrong = sum(s and not r for s, r in zip(sure, right, strict=True)) / max(sum(sure), 1)
+    return f"{np.mean(right):8.1%} {np.mean(sure):9.1%} {wrong:7.2%}"
+
+
+def main() -> None:
+    """Print the table."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "arabic-letters"
+    classifier = Classifier.load(name)
+    data = load_dataset(SETS[name], split="test", data_dir=Path(os.environ["HCR_EDGE_DATA"]))
+    chosen = np.linspace(0, len(data) - 1, 1120).astype(int).tolist()
+    truth = [classifier.spec.texts[data.labels[i]] for i in chosen]
+    inks = []
+    for i in chosen:
+        ink = lift_ink(to_gray(data.images[i])).astype(np.float32)
+        side = max(ink.shape)
+        square = np.zeros((side, side), np.float32)
+        top, left = ((side - length) // 2 for length in ink.shape)
+        square[top : top + ink.shape[0], left : left + ink.shape[1]] = ink / max(ink.max(), 1)
+        large = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+        inks.append(np.clip(large, 0, 1))
+    print(f"{name}: {len(inks)} letters of {data.name}")
+    print(f"{'':32s}{'read':>8s} {'answered':>9s} {'wrong':>7s}   first look alone")
+    for title, damage in DAMAGES.items():
+        rng = np.random.default_rng(0)
+        pictures = [np.clip(damage(ink, rng), 0, 255).astype(np.uint8) for ink in inks]
+        both = classifier.classify_batch(pictures), classifier.classify_glyphs(pictures)
+        print(f"{title:32s}{row(both[0], truth)}   {row(both[1], truth)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

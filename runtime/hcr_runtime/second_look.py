@@ -1,0 +1,182 @@
+"""A second look at the image of one glyph that is full of ink.
+
+`prepare` takes all that stands out of the paper for the glyph: the lines of ruled paper and the
+edges of a form's cell too, and what lies in a hard shadow. Here the paper is made even as a page's
+is, and lines that run from one side of the image to the other are erased. All else stays: a tight
+crop holds nothing but its letter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+from hcr_runtime.ink import shrink
+from hcr_runtime.paper import lift_page
+from hcr_runtime.rulings import run_of_ink
+
+# Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.
+LEAST_SIDE = 96
+# Pixels of paper around the image.
+BEYOND = 16
+# Lines are as dark as this share of the writing, and at least so dark (0-255).
+FAINTEST, LEAST_LEVEL = 0.12, 12
+# A line is sought in so much of the image at both of its ends, where it is ink nearly everywhere.
+MARGIN, INKED = 1 / 16, 0.8
+# From one to the other it is ink for so much of its length, and strays by so many pixels.
+COVERED, STRAYS = 0.95, 2
+# It is so long, as a share of the image's longer side, and so much of it is bare of other ink.
+LEAST_LENGTH, BARE = 0.6, 0.3
+# It falls by so much of its length at most, and is as thick as this share of the image at most.
+STEEPEST, THICKEST = 0.1, 1 / 20
+# Where ink stands out of it by more than so many pixels a stroke crosses it.
+CROSSED = 2
+# It is no stroke where it is so much thinner, or fainter, than what else is written.
+THINNER, FAINTER = 0.6, 0.7
+# Nor where so little of it is crossed, and there are so many of these.
+FREE, MANY = 0.05, 2
+# Without it there must be ink, of this share of the image's longer side.
+LEAST_GLYPH = 0.12
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+class SecondLook(NamedTuple):
+    """What an image looks like without what is beside its glyph.
+
+    Attributes:
+        image: Dark ink on white, uint8.
+        lined: Whether lines were erased that are surely none of the glyph's strokes.
+    """
+
+    image: GrayImage
+    lined: bool
+
+
+class _Line(NamedTuple):
+    """A line from the left to the right side of an image, or, the axes exchanged, down it.
+
+    Attributes:
+        upright: Whether it runs down.
+        rows: Where it is in each column.
+        thickness: In pixels.
+        free: Columns in which no stroke crosses it.
+        level: Its darkness, 0-255.
+    """
+
+    upright: bool
+    rows: NDArray[np.intp]
+    thickness: int
+    free: NDArray[np.bool_]
+    level: float
+
+
+def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> SecondLook:
+    """Make the paper of one glyph even, and erase the lines that cross it.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+        lined: Whether there may be lines; see `Extent`.
+        dark: Whether the ink is dark, where that is known.
+
+    >>> cell = np.full((96, 96), 230, np.uint8)
+    >>> cell[30:70, 44:52] = 40
+    >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
+    >>> image, lined = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined
+    ((44, 30, 8, 40), True)
+    """
+    gray = shrink(gray)
+    if max(gray.shape) < LEAST_SIDE:
+        scale = -(-LEAST_SIDE // max(gray.shape))
+        gray = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale), np.uint8)
+    # Where lines lie on the image's sides, paper goes on beyond; a shadow would not end there.
+    beyond = BEYOND if lined else 0
+    paper = float(np.median(gray))
+    wide = cv2.copyMakeBorder(gray, *4 * (beyond,), cv2.BORDER_CONSTANT, value=paper)
+    height, width = gray.shape
+    inner = slice(beyond, beyond + height), slice(beyond, beyond + width)
+    darkness, mask = (each[inner] for each in lift_page(np.asarray(wide, np.uint8), dark))
+    faint = max(FAINTEST * cv2.mean(darkness, mask)[0], LEAST_LEVEL)
+    mask = cv2.bitwise_or(mask, cv2.compare(darkness, faint, cv2.CMP_GT))
+    lines = _find(darkness, mask, False)
+    lines += _find(cv2.transpose(darkness), cv2.transpose(mask), True)
+    lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
+    darkness = _erase(darkness, mask, lines)
+    return SecondLook(np.asarray(cv2.bitwise_not(darkness), np.uint8), sure)
+
+
+def _find(darkness: GrayImage, mask: GrayImage, upright: bool) -> list[_Line]:
+    """Find the lines from the left side to the right."""
+    width = mask.shape[1]
+    margin = max(2, round(MARGIN * width))
+    limit = max(2, round(THICKEST * max(mask.shape)))
+    thick = cv2.dilate(mask, np.ones((2 * STRAYS + 1, 1), np.uint8))
+    columns = np.arange(width)
+    lines: list[_Line] = []
+    if width < LEAST_LENGTH * max(mask.shape):
+        return lines
+    rights = _runs(mask[:, -margin:])
+    for start, stop in _runs(mask[:, :margin]):
+        for begin, end in rights:
+            ends = (start + stop - 1) / 2, (begin + end - 1) / 2
+            if abs(ends[1] - ends[0]) > STEEPEST * width:
+                continue
+            rows = np.rint(np.linspace(*ends, width)).astype(np.intp)
+            if (thick[rows, columns] > 0).mean() < COVERED:
+                continue
+            run = run_of_ink(mask, rows, columns, limit + CROSSED + STRAYS)
+            thickness = int(np.quantile(run, BARE / 2))
+            free = run <= thickness + CROSSED
+            if thickness <= limit and free.mean() >= BARE:
+                level = float(np.median(darkness[rows, columns][free]))
+                lines.append(_Line(upright, rows, thickness, free, level))
+                break
+    return lines
+
+
+def _runs(side: GrayImage) -> list[tuple[int, int]]:
+    """First row, and the one behind the last, of what is ink from end to end of a strip."""
+    inked = cv2.reduce(side, 1, cv2.REDUCE_AVG).ravel() >= INKED * 255
+    ends = np.flatnonzero(np.diff(inked, prepend=False, append=False)).tolist()
+    return list(zip(ends[::2], ends[1::2], strict=True))
+
+
+def _choose(lines: list[_Line], darkness: GrayImage, mask: GrayImage) -> tuple[list[_Line], bool]:
+    """Those lines that are no stroke of the glyph, and whether that is sure."""
+    rest = cv2.bitwise_and(mask, cv2.compare(_erase(darkness, mask, lines), 0, cv2.CMP_GT))
+    inked = cv2.countNonZero(rest)
+    if max(cv2.boundingRect(rest)[2:]) < LEAST_GLYPH * max(mask.shape):
+        # Two lines each way are an empty cell; fewer may be a letter: a T, an H, an E.
+        upright = sum(line.upright for line in lines)
+        return (lines, True) if min(upright, len(lines) - upright) >= 2 else ([], False)
+    stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(rest, _CROSS)), 1)
+    level = cv2.mean(darkness, rest)[0]
+    slight = [
+        line
+        for line in lines
+        if line.thickness <= THINNER * stroke or line.level <= FAINTER * level
+    ]
+    free = [line for line in lines if line.free.mean() >= 1 - FREE]
+    chosen = [line for line in lines if any(line is other for other in (*slight, *free))]
+    return chosen, bool(slight) or len(free) >= MANY
+
+
+def _erase(darkness: GrayImage, mask: GrayImage, lines: list[_Line]) -> GrayImage:
+    """Erase lines where no stroke crosses them; with their blurred rim."""
+    darkness, mask = darkness.copy(), mask.copy()
+    # Where lines cross each other they are free when the other is gone.
+    for line in (*lines, *lines):
+        upright = line.upright
+        images = (darkness.T, mask.T) if upright else (darkness, mask)
+        columns = np.arange(len(line.rows))
+        run = run_of_ink(images[1], line.rows, columns, line.thickness + CROSSED + STRAYS)
+        free = columns[run <= line.thickness + CROSSED]
+        reach = (line.thickness + 1) // 2 + STRAYS
+        rows = line.rows[free] + np.arange(-reach, reach + 1)[:, None]
+        for image in images:
+            image[np.clip(rows, 0, len(image) - 1), free] = 0
+    return darkness
