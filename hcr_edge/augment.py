@@ -19,6 +19,10 @@ Ink = NDArray[np.uint8]
 # Sides in pixels, from the least to below the last.
 COARSE = 20, 41
 BROKEN = 24, 49
+# Darkness of paper's lines, in shares of the darkest ink, and their distance, of the side.
+RULED, PITCH = (0.08, 0.35), (0.12, 0.6)
+# Standard deviations of a lens's blur, in shares of the side.
+DEFOCUS = 0.015, 0.035
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Augmentation:
         joined: Probability that two or three dots are written in one stroke (`pen.join_dots`).
         blot: Probability of a blot at an end of a stroke (`pen.blot`).
         soft: Probability that a coarse picture is out of focus too.
+        ruled: Probability of faint lines across, or down, or both, as paper has them.
+        defocus: Probability of a picture out of focus, by up to `DEFOCUS` of its side.
     """
 
     resolution: tuple[int, int] = (48, 96)
@@ -62,6 +68,8 @@ class Augmentation:
     joined: float = 0.0
     blot: float = 0.0
     soft: float = 0.0
+    ruled: float = 0.0
+    defocus: float = 0.0
 
     def __call__(self, ink: Ink, rng: np.random.Generator) -> Ink:
         """Return another writing of `ink`, as another scanner gives it: uint8, square, bright on 0.
@@ -93,9 +101,15 @@ class Augmentation:
         return np.asarray(warped, np.uint8)
 
     def scan(self, ink: Ink, rng: np.random.Generator) -> Ink:
-        """Return a writing blotted, coarsely scanned, with gaps, or as it is: uint8, square."""
+        """Return a writing as it was taken: ruled, out of focus, coarse, with gaps, or as it is."""
         if self.blot > 0 and rng.random() < self.blot:
             ink = blot(ink, rng)
+        # Both are what a camera sees, not a scanner: what follows would make strokes of lines.
+        if self.ruled > 0 and rng.random() < self.ruled:
+            return _rule(ink, rng)
+        if self.defocus > 0 and rng.random() < self.defocus:
+            spread = rng.uniform(*DEFOCUS) * len(ink)
+            return np.asarray(cv2.GaussianBlur(ink, (0, 0), spread), np.uint8)
         # Nothing is drawn where neither is asked for: recipes of before give what they gave.
         if self.coarse == self.broken == 0:
             return ink
@@ -153,6 +167,24 @@ class Augmentation:
             thinner = cv2.erode(ink, kernel)
             return thinner if _survives(thinner, ink) else ink
         return ink
+
+
+def _rule(ink: Ink, rng: np.random.Generator) -> Ink:
+    """Draw faint lines behind the ink, at one distance from each other."""
+    side = len(ink)
+    lines = np.zeros_like(ink)
+    level = int(rng.uniform(*RULED) * int(ink.max()))
+    pitch, thickness = rng.uniform(*PITCH) * side, int(rng.integers(1, 3))
+    tilt = rng.normal(0, 0.03) * side
+    ways = rng.choice(["across", "down", "both"], p=[0.6, 0.1, 0.3])
+    for place in np.arange(rng.uniform(-pitch, 0), side + pitch, pitch):
+        if ways != "down":
+            ends = (0, round(place)), (side, round(place + tilt))
+            cv2.line(lines, *ends, level, thickness, cv2.LINE_AA)
+        if ways != "across":
+            ends = (round(place), 0), (round(place - tilt), side)
+            cv2.line(lines, *ends, level, thickness, cv2.LINE_AA)
+    return np.asarray(cv2.max(ink, lines), np.uint8)
 
 
 def _break(ink: Ink, side: int, how: int) -> Ink:
