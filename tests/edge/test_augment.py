@@ -103,6 +103,32 @@ def test_every_writing_is_another(discs: NDArray[np.uint8]) -> None:
     assert len({Augmentation()(discs, rng).tobytes() for _ in range(20)}) == 20
 
 
+def test_lines_lie_behind_the_ink_and_are_fainter() -> None:
+    data, augment = load_samples("test"), replace(STILL, ruled=1.0)
+    rng = np.random.default_rng(0)
+    shares = []
+    for index in range(len(data.label_set)):
+        ink = cv2.resize(_ink(data, index, 1)[0], (64, 64), interpolation=cv2.INTER_CUBIC)
+        ruled = augment(ink, rng)
+        assert (ruled >= ink).all()
+        added = ruled[ruled > ink]
+        assert 0.05 * ink.max() <= added.max() <= 0.36 * ink.max()
+        shares.append((ruled > ink).mean())
+    assert min(shares) > 0.02
+    assert np.median(shares) < 0.4
+
+
+def test_out_of_focus_no_ink_is_lost() -> None:
+    data, augment = load_samples("test"), replace(STILL, defocus=1.0)
+    rng = np.random.default_rng(0)
+    for index in range(len(data.label_set)):
+        ink = cv2.resize(_ink(data, index, 1)[0], (64, 64), interpolation=cv2.INTER_CUBIC)
+        blurred = augment(ink, rng)
+        assert blurred.mean() == pytest.approx(ink.mean(), rel=0.05)
+        edges = [np.abs(np.diff(image.astype(int), axis=1)).max() for image in (ink, blurred)]
+        assert edges[1] < 0.9 * edges[0]
+
+
 def test_strengths_of_nothing_leave_the_shape(discs: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(STILL(discs, np.random.default_rng(0)), discs)
 
