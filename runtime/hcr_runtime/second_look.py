@@ -2,8 +2,8 @@
 
 `prepare` takes all that stands out of the paper for the glyph: the lines of ruled paper and the
 edges of a form's cell too, and what lies in a hard shadow. Here the paper is made even as a page's
-is, and lines that run from one side of the image to the other are erased. All else stays: a tight
-crop holds nothing but its letter.
+is; lines that run from one side of the image to the other are erased, and so is what runs along its
+sides, of dots or dashes too. All else stays: a tight crop holds nothing but its letter.
 """
 
 from __future__ import annotations
@@ -39,8 +39,15 @@ CROSSED = 2
 THINNER, FAINTER = 0.6, 0.7
 # Nor where so little of it is crossed, and there are so many of these.
 FREE, MANY = 0.05, 2
-# Without it there must be ink, of this share of the image's longer side.
+# What lies wholly in so broad a rim of the image is a frame where it runs along so much of a
+# side: a cell's edge, dotted too, that leaves the image.
+RIM, ALONG = 0.15, 0.5
+# An empty cell's edges are so many dashes at least.
+DASHES = 8
+# Without lines and frame there must be ink, of this share of the image's longer side.
 LEAST_GLYPH = 0.12
+# The blurred rim of what is ink.
+_RIM = np.ones((5, 5), np.uint8)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -105,8 +112,41 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     lines = _find(darkness, mask, False)
     lines += _find(cv2.transpose(darkness), cv2.transpose(mask), True)
     lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
-    darkness = _erase(darkness, mask, lines)
-    return SecondLook(np.asarray(cv2.bitwise_not(darkness), np.uint8), sure)
+    darkness, mask = _erase(darkness, mask, lines)
+    darkness, sides = _unframe(darkness, mask)
+    return SecondLook(np.asarray(cv2.bitwise_not(darkness), np.uint8), sure or sides >= MANY)
+
+
+def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:
+    """Erase what runs along the image's sides, if there is other ink; on how many sides it does."""
+    height, width = mask.shape
+    rim = max(2, round(RIM * max(height, width)))
+    if min(height, width) < LEAST_LENGTH * max(height, width):
+        return darkness, 0
+    count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
+    alone = np.ones(count, bool)
+    alone[labels[rim:-rim, rim:-rim]] = False
+    alone[0] = False
+    frame = np.where(alone[labels], np.uint8(255), np.uint8(0))
+    gone = np.zeros_like(frame)
+    pairs = list(zip(_sides(frame), _sides(gone), strict=True))
+    along = [pair for pair in pairs if pair[0][:rim].any(axis=0).mean() >= ALONG]
+    if len(along) == 3:  # the fourth is half outside
+        along = pairs
+    for one, other in along:
+        other[:rim] = one[:rim]
+    rest = cv2.bitwise_and(mask, cv2.bitwise_not(gone))
+    bare = max(cv2.boundingRect(rest)[2:]) < LEAST_GLYPH * max(height, width)
+    # Many dashes around nothing are an empty cell; a ring is a letter.
+    if not along or (bare and (len(along) < 3 or alone.sum() < DASHES)):
+        return darkness, 0
+    kept = cv2.bitwise_or(cv2.bitwise_not(cv2.dilate(gone, _RIM)), rest)
+    return np.asarray(cv2.bitwise_and(darkness, kept), np.uint8), len(along)
+
+
+def _sides(image: GrayImage) -> tuple[GrayImage, GrayImage, GrayImage, GrayImage]:
+    """Views of an image whose first rows are its top, bottom, left and right."""
+    return image, image[::-1], image.T, image.T[::-1]
 
 
 def _find(darkness: GrayImage, mask: GrayImage, upright: bool) -> list[_Line]:
@@ -147,7 +187,7 @@ def _runs(side: GrayImage) -> list[tuple[int, int]]:
 
 def _choose(lines: list[_Line], darkness: GrayImage, mask: GrayImage) -> tuple[list[_Line], bool]:
     """Those lines that are no stroke of the glyph, and whether that is sure."""
-    rest = cv2.bitwise_and(mask, cv2.compare(_erase(darkness, mask, lines), 0, cv2.CMP_GT))
+    rest = _erase(darkness, mask, lines)[1]
     inked = cv2.countNonZero(rest)
     if max(cv2.boundingRect(rest)[2:]) < LEAST_GLYPH * max(mask.shape):
         # Two lines each way are an empty cell; fewer may be a letter: a T, an H, an E.
@@ -165,7 +205,7 @@ def _choose(lines: list[_Line], darkness: GrayImage, mask: GrayImage) -> tuple[l
     return chosen, bool(slight) or len(free) >= MANY
 
 
-def _erase(darkness: GrayImage, mask: GrayImage, lines: list[_Line]) -> GrayImage:
+def _erase(darkness: GrayImage, mask: GrayImage, lines: list[_Line]) -> tuple[GrayImage, GrayImage]:
     """Erase lines where no stroke crosses them; with their blurred rim."""
     darkness, mask = darkness.copy(), mask.copy()
     # Where lines cross each other they are free when the other is gone.
@@ -179,4 +219,4 @@ def _erase(darkness: GrayImage, mask: GrayImage, lines: list[_Line]) -> GrayImag
         rows = line.rows[free] + np.arange(-reach, reach + 1)[:, None]
         for image in images:
             image[np.clip(rows, 0, len(image) - 1), free] = 0
-    return darkness
+    return darkness, mask
