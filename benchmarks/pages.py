@@ -125,7 +125,7 @@ def main(
             truth = [data.label_set[data.labels[chosen[i]]].text for i in page.letters]
             read = classifier.read(page.image)
             score = judge(page, truth, read)
-            texts = [p.label for p in classifier.classify_batch([images[i] for i in page.letters])]
+            texts = [p.label for p in classifier.classify_glyphs([images[i] for i in page.letters])]
             score.alone = sum(a == b for a, b in zip(texts, truth, strict=True))
             total.setdefault(look_name, Score()).__iadd__(score)
             total.setdefault("all " + set_name, Score()).__iadd__(score)

@@ -48,8 +48,9 @@ class Augmentation:
         joined: Probability that two or three dots are written in one stroke (`pen.join_dots`).
         blot: Probability of a blot at an end of a stroke (`pen.blot`).
         soft: Probability that a coarse picture is out of focus too.
-        ruled: Probability of faint lines across, or down, or both, as paper has them.
-        defocus: Probability of a picture out of focus, by up to `DEFOCUS` of its side.
+        ruled: Probability of faint lines across, or down, or both, as paper has them; then none of
+            the next, nor coarse or broken.
+        defocus: Probability of a picture out of focus, by `DEFOCUS` of its side; likewise.
     """
 
     resolution: tuple[int, int] = (48, 96)

@@ -90,7 +90,7 @@ def score(script: Script, events: Iterable[Event], data: Dataset, classifier: Cl
         else:
             false_events[_kind(script, event.t)] += 1
     images = [data.encoded(item.image) for item in shown]
-    readings = classifier.classify_batch(images)
+    readings = classifier.classify_glyphs(images)
     clean = [r.accepted and r.label == s.label for r, s in zip(readings, shown, strict=True)]
     once = [len(found) == 1 for found in answers]
     right = [

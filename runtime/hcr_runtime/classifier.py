@@ -20,11 +20,13 @@ from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
 from hcr_runtime.prediction import (
+    SMALL_GLYPH,
     Prediction,
     Scores,
     allowed_labels,
     predict,
     probabilities,
+    refusal,
 )
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
@@ -45,6 +47,24 @@ class _Seen(NamedTuple):
     tensor: NDArray[np.float32]
     extent: Extent
     crowd: GrayImage | None
+
+
+class Reading(NamedTuple):
+    """What the model says of an image, and of which: see `Classifier.look`.
+
+    Attributes:
+        extent: Of the ink of the image that was read.
+        scores: Calibrated probabilities, float32, (classes,).
+        again: The image of a second look, where it is that which was read.
+        disputed: The first look's label where the second, surely another, calls it in question.
+        doubted: Whether the second look's answer is not sure enough to stand against the first.
+    """
+
+    extent: Extent
+    scores: Scores
+    again: GrayImage | None = None
+    disputed: str = ""
+    doubted: bool = False
 
 
 class Classifier:
@@ -136,7 +156,8 @@ class Classifier:
     def scores(self, images: Sequence[ImageLike], color: ColorOrder = "bgr") -> Scores:
         """Return the calibrated probability of every class: float32, (N, classes).
 
-        Blank images are answered like any other; `classify` refuses them.
+        Blank images are answered like any other; `classify` refuses them. They are of the first
+        look at each.
 
         Args:
             images: A sequence of images, each as of `classify`.
@@ -194,8 +215,8 @@ class Classifier:
         """
         top = check_whole("top", top)
         allowed = allowed_labels(self.spec, allow, deny)
-        seen = self._see(image, color)
-        return self._look_again(seen, self._predict([seen], top, allowed)[0], top, allowed)
+        (reading,) = self.look([image], color)
+        return self._told(reading, top, allowed)
 
     def classify_batch(
         self,
@@ -206,7 +227,7 @@ class Classifier:
         allow: Collection[str] | None = None,
         deny: Collection[str] | None = None,
     ) -> list[Prediction]:
-        """Read one character from each image, in one inference; second looks are apart.
+        """Read one character from each image, in one inference, and another for second looks.
 
         Args:
             images: A sequence of images, each as of `classify`, whose other arguments these are.
@@ -231,11 +252,7 @@ class Classifier:
         images = check_images(images, ImageError)
         if not images:
             return []
-        seen = [self._see(image, color) for image in images]
-        return [
-            self._look_again(one, first, top, allowed)
-            for one, first in zip(seen, self._predict(seen, top, allowed), strict=True)
-        ]
+        return [self._told(reading, top, allowed) for reading in self.look(images, color)]
 
     def classify_glyphs(self, crops: Sequence[ImageLike], top: int = 3) -> list[Prediction]:
         """Read glyphs that `find_glyphs` cut out: `classify_batch`, without a second look at any.
@@ -257,8 +274,13 @@ class Classifier:
         """
         top = check_whole("top", top)
         crops = check_images(crops, ImageError)
-        seen = [self._see(crop, "bgr") for crop in crops]
-        return self._predict(seen, top, None) if seen else []
+        if not crops:
+            return []
+        seen = [self._see(crop, "bgr", False) for crop in crops]
+        scores = self._scores(seen)
+        return [
+            predict(one.extent, row, self.spec, top) for one, row in zip(seen, scores, strict=True)
+        ]
 
     def read(
         self, page: ImageLike, top: int = 3, *, color: ColorOrder = "bgr"
@@ -283,44 +305,90 @@ class Classifier:
 
         return read_page(to_gray(page, color, self.limits), self, top)
 
-    def _see(self, image: ImageLike, color: ColorOrder) -> _Seen:
-        pixels = self._pixels(image, color)
-        tensor, extent = prepare(pixels, self.spec)
-        crowd = shrink(to_gray(pixels, "bgr", self.limits)) if extent.crowded else None
-        return _Seen(tensor, extent, crowd)
+    def look(self, images: Sequence[ImageLike], color: ColorOrder = "bgr") -> list[Reading]:
+        """Read images, twice where they need it; what `classify_batch` and `explain` tell of.
 
-    def _predict(
-        self, seen: list[_Seen], top: int, allowed: NDArray[np.bool_] | None
-    ) -> list[Prediction]:
-        """Read images, of which there is one at least, in one inference."""
-        tensors = np.stack([one.tensor for one in seen])
-        scores = probabilities(self.engine.run(tensors), self.spec)
-        return [
-            predict(one.extent, row, self.spec, top, allowed)
-            for one, row in zip(seen, scores, strict=True)
+        Args:
+            images: A sequence of images, each as of `classify`, one at least.
+            color: Order of an array's channels.
+
+        Raises:
+            ImageError: As of `classify_batch`.
+            EngineError: The engine cannot run the model.
+
+        >>> import numpy as np
+        >>> (reading,) = Classifier.load("arabic-letters").look([np.full((64, 64), 255, np.uint8)])
+        >>> reading.extent.longer, reading.again
+        (0, None)
+        """
+        seen = [self._see(image, color) for image in check_images(images, ImageError)]
+        if not seen:
+            return []
+        readings = [
+            Reading(one.extent, row) for one, row in zip(seen, self._scores(seen), strict=True)
         ]
+        unclear = [
+            (index, one.crowd)
+            for index, one in enumerate(seen)
+            if one.crowd is not None and (one.extent.lined or not self._accepts(readings[index]))
+        ]
+        if unclear:
+            self._look_again(seen, readings, unclear)
+        return readings
 
     def _look_again(
-        self, seen: _Seen, first: Prediction, top: int, allowed: NDArray[np.bool_] | None
-    ) -> Prediction:
-        """What is said of an image after a second look, where it needs one."""
-        if seen.crowd is None or (first.accepted and not seen.extent.lined):
-            return first
+        self, seen: list[_Seen], readings: list[Reading], unclear: list[tuple[int, GrayImage]]
+    ) -> None:
+        """Look a second time at some images, whose readings may be replaced."""
         from hcr_runtime.second_look import look_again  # what reads clean crops starts without it
 
-        # What was read surely was read in the right polarity, which frames and shadows confuse.
-        dark = is_dark(seen.crowd) if first.accepted else None
-        image, lined = look_again(seen.crowd, seen.extent.lined, dark)
-        (second,) = self._predict([self._see(image, "bgr")], top, allowed)
-        if lined:
-            return second
-        if first.accepted or second.confidence <= first.confidence:
-            return first
-        # Two readings are two chances to be wrong: the doubt that is left must be half as large.
-        sure = second.confidence >= (1 + self.spec.rejection.min_confidence) / 2
-        if second.accepted and not sure:
-            return replace(second, accepted=False, reason="unsure")
-        return second
+        looks = []
+        for index, crowd in unclear:
+            # What was read surely was read in the right polarity, which frames and shadows confuse.
+            dark = is_dark(crowd) if self._accepts(readings[index]) else None
+            looks.append(look_again(crowd, seen[index].extent.lined, dark))
+        again = [self._see(look.image, "bgr", False) for look in looks]
+        scores = self._scores(again)
+        for (index, crowd), look, one, row in zip(unclear, looks, again, scores, strict=True):
+            first, second = readings[index], Reading(one.extent, row, look.image)
+            # In pixels of the image that was given.
+            longer = one.extent.longer * max(crowd.shape) / max(look.image.shape)
+            if look.lined and longer == 0:
+                readings[index] = second  # an empty cell
+            elif self._accepts(first):
+                labels = [self.spec.texts[int(each.scores.argmax())] for each in (first, second)]
+                if look.lined and labels[0] != labels[1]:
+                    readings[index] = second._replace(disputed=labels[0])
+            elif longer >= SMALL_GLYPH and (look.lined or row.max() > first.scores.max()):
+                # Without lines two looks are two chances to be wrong: half the doubt must be left.
+                least = (1 + self.spec.rejection.min_confidence) / 2
+                sure = look.lined or (look.uneven and row.max() >= least)
+                readings[index] = second._replace(doubted=not sure)
+
+    def _accepts(self, reading: Reading) -> bool:
+        best = float(reading.scores.max())
+        return not refusal(reading.extent, best, 0.0, 1.0, self.spec)
+
+    def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
+        told = predict(reading.extent, reading.scores, self.spec, top, allowed)
+        if not told.accepted:
+            return told
+        if reading.disputed:
+            between = (told.label, reading.disputed)
+            return replace(told, accepted=False, reason="ambiguous", between=between)
+        return replace(told, accepted=False, reason="unsure") if reading.doubted else told
+
+    def _see(self, image: ImageLike, color: ColorOrder, whole: bool = True) -> _Seen:
+        """Prepare an image; its `crowd` is asked for where more than a glyph may be shown."""
+        pixels = self._pixels(image, color)
+        tensor, extent = prepare(pixels, self.spec)
+        asked = whole and extent.crowded
+        crowd = shrink(to_gray(pixels, "bgr", self.limits)) if asked else None
+        return _Seen(tensor, extent, crowd)
+
+    def _scores(self, seen: list[_Seen]) -> Scores:
+        """Calibrated probabilities of images, of which there is one at least, in one inference."""
+        return probabilities(self.engine.run(np.stack([one.tensor for one in seen])), self.spec)
 
     def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
         read = to_gray if self.spec.input.channels == 1 else to_bgr

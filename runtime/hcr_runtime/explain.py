@@ -9,10 +9,9 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, is_dark, lift_ink
+from hcr_runtime.ink import Extent, lift_ink
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.preprocess import find_glyph, prepare
-from hcr_runtime.second_look import look_again
 from hcr_runtime.spec import ModelSpec
 
 PANEL = 240
@@ -58,19 +57,17 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     gray = to_gray(image, color, limits)
     given = gray if spec.input.channels == 1 else bgr
     prediction = classifier.classify(given, top=5)
-    (first,) = classifier.classify_glyphs([given], top=5)
-    again = None
-    if prediction != first:
-        lined = prepare(given, spec)[1].lined
-        given = again = look_again(gray, lined, is_dark(gray) if first.accepted else None).image
+    (reading,) = classifier.look([given])
+    if reading.again is not None:
+        given = reading.again
     tensor, extent = prepare(given, spec)
     height, width = gray.shape
     panels = [(_fit(bgr), f"image, {width} x {height}", "as it came in, upright")]
     if spec.input.channels == 1 or spec.preprocess.fit == "center":
         panels.append((_fit(gray), "grey", "transparent parts are white"))
-    if again is not None:
-        panels.append((_fit(again), "second look", "even paper, lines erased"))
-        gray = again
+    if reading.again is not None:
+        panels.append((_fit(reading.again), "second look", "even paper, lines erased"))
+        gray = reading.again
     if spec.preprocess.fit == "center":
         panels += [
             (_fit(lift_ink(gray)), "ink", "paper and its light taken away"),

@@ -76,9 +76,10 @@ class Prediction:
         accepted: False when the answer should not be used; `reason` says why.
         reason: Empty, or ``blank`` (no ink), ``too small`` (too few pixels), ``too large`` (cut off
             by the image's sides), ``not a character`` (nothing the model knows), ``not allowed``
-            (a label that the lists leave out), ``ambiguous`` (one of `between`), ``unsure``
-            (under the model's threshold for none of these reasons); on a page also ``touching``
-            (several characters run into one another).
+            (a label that the lists leave out), ``ambiguous`` (one of `between`; also where two
+            looks at an image differ), ``unsure`` (under the model's threshold, or a stricter one at
+            a second look, for none of these reasons); on a page also ``touching`` (several
+            characters run into one another).
         between: The two labels where the reason is ``ambiguous``; else empty.
 
     >>> Prediction("د", "dal", "U+062F", 0.6, (), False, "ambiguous", ("د", "ذ")).between
@@ -134,7 +135,7 @@ def refusal(extent: Extent, best: float, second: float, known: float, spec: Mode
 
 
 def accepts(images: Sequence[ImageLike], scores: Scores, spec: ModelSpec) -> NDArray[np.bool_]:
-    """Tell which images are answered, by the rule of `Classifier.classify_glyphs`.
+    """Tell which images are answered at the first look: `Classifier.classify_glyphs`.
 
     Args:
         images: N images.

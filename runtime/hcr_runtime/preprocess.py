@@ -37,6 +37,8 @@ DOT_REACH = 0.5
 # No letter has more parts, not even scanned coarsely and with gaps: an image that has is full of
 # noise.
 MOST_PARTS = 10
+# Smoothing by the median must leave so much of the glyph.
+KEPT = 0.5
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -51,6 +53,7 @@ class GlyphBox(NamedTuple):
         bottom: The row after its last.
         stroke: Width of its strokes.
         parts: Connected components of all the image's ink, specks included.
+        area: Pixels of the glyph's main parts.
     """
 
     left: int
@@ -59,6 +62,31 @@ class GlyphBox(NamedTuple):
     bottom: int
     stroke: float
     parts: int
+    area: int
+
+
+class Found(NamedTuple):
+    """What `find_glyph` found.
+
+    Attributes:
+        ink: See `extract_ink`.
+        extent: See `measure`.
+        box: Where the glyph lies; None where the image is blank.
+    """
+
+    ink: GrayImage
+    extent: Extent
+    box: GlyphBox | None
+
+    @property
+    def area(self) -> int:
+        """Pixels of the glyph's main parts; 0 where the image is blank."""
+        return self.box.area if self.box else 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether there is ink, and not full of specks."""
+        return self.box is not None and self.box.parts <= MOST_PARTS
 
 
 def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
@@ -107,17 +135,15 @@ def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Ext
     return to_tensor(glyph, params), extent
 
 
-def find_glyph(gray: GrayImage) -> tuple[GrayImage, Extent, GlyphBox | None]:
+def find_glyph(gray: GrayImage) -> Found:
     """Find the ink of one glyph, and its box.
 
     An image that is full of specks, or whose ink does not stand out of its noise, is smoothed: by
-    the median of 3 x 3 pixels, then by a Gaussian too. All others keep their pixels.
+    the median of 3 x 3 pixels where that loses no stroke, then by a Gaussian too. All others keep
+    their pixels.
 
     Args:
         gray: Uint8 of shape (H, W).
-
-    Returns:
-        What `extract_ink` and `measure` give, and the box; None where the image is blank.
 
     >>> paper = np.full((64, 64), 250, np.uint8)
     >>> paper[20:44, 28:36] = 20
@@ -127,22 +153,23 @@ def find_glyph(gray: GrayImage) -> tuple[GrayImage, Extent, GlyphBox | None]:
     ([30, 20, 40, 40], 1)
     """
     gray = shrink(gray)
-    for smooth in (None, _median, _gaussian):
-        gray = smooth(gray) if smooth else gray
-        ink = extract_ink(gray)
-        extent = measure(ink)
-        box = _glyph_box(ink, extent) if extent.longer else None
-        if box and box.parts <= MOST_PARTS:
-            break
-    return ink, extent, box
+    found = _find_in(gray)
+    if found.is_clear:
+        return found
+    median = np.asarray(cv2.medianBlur(gray, 3), np.uint8)
+    smoothed = _find_in(median)
+    # The median loses strokes of a pixel, as it does specks.
+    if smoothed.area < KEPT * found.area:
+        median = gray
+    elif smoothed.is_clear:
+        return smoothed
+    return _find_in(np.asarray(cv2.GaussianBlur(median, (0, 0), 1.0), np.uint8))
 
 
-def _median(gray: GrayImage) -> GrayImage:
-    return np.asarray(cv2.medianBlur(gray, 3), np.uint8)
-
-
-def _gaussian(gray: GrayImage) -> GrayImage:
-    return np.asarray(cv2.GaussianBlur(gray, (0, 0), 1.0), np.uint8)
+def _find_in(gray: GrayImage) -> Found:
+    ink = extract_ink(gray)
+    extent = measure(ink)
+    return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None)
 
 
 def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayImage:
@@ -160,7 +187,7 @@ def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayIm
     frame = np.zeros((side, side), np.uint8)
     if box is None:
         return frame
-    left, top, right, bottom, stroke, _ = box
+    left, top, right, bottom, stroke, _, _ = box
     params = spec.preprocess
     longer = max(right - left, bottom - top)
     share = params.zoom * longer / max(ink.shape)
@@ -201,7 +228,8 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     parts: list[list[int]] = stats[1:].tolist()
     areas = [area for *_, area in parts]
     least = min(MAIN_SHARE * sum(areas), max(areas))
-    left, top, right, bottom = _union([part for part in parts if part[4] >= least])
+    main = [part for part in parts if part[4] >= least]
+    left, top, right, bottom = _union(main)
     dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
     reach = DOT_REACH * max(right - left, bottom - top)
     bounds = left - reach, top - reach, right + reach, bottom + reach
@@ -216,7 +244,8 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
         if near and not (cut and min(width, height) < 0.75 * stroke):
             glyph.append(part)
     left, top, right, bottom = _union(glyph)
-    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, len(parts))
+    area = sum([part[4] for part in main])
+    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, len(parts), area)
 
 
 def _union(boxes: list[list[int]]) -> tuple[int, int, int, int]:

@@ -23,6 +23,9 @@ from hcr_runtime.rulings import run_of_ink
 LEAST_SIDE = 96
 # Pixels of paper around the image.
 BEYOND = 16
+# Light is uneven where brightness (0-255) of paper differs so much, seen at every so many pixels of
+# so many at least.
+UNEVEN, SAMPLE, LEAST_PAPER = 30, 7, 50
 # Lines are as dark as this share of the writing, and at least so dark (0-255).
 FAINTEST, LEAST_LEVEL = 0.12, 12
 # A line is sought in so much of the image at both of its ends, where it is ink nearly everywhere.
@@ -33,6 +36,8 @@ COVERED, STRAYS = 0.95, 2
 LEAST_LENGTH, BARE = 0.6, 0.3
 # It falls by so much of its length at most, and is as thick as this share of the image at most.
 STEEPEST, THICKEST = 0.1, 1 / 20
+# More of them are a texture.
+MOST_LINES = 16
 # Where ink stands out of it by more than so many pixels a stroke crosses it.
 CROSSED = 2
 # It is no stroke where it is so much thinner, or fainter, than what else is written.
@@ -42,8 +47,8 @@ FREE, MANY = 0.05, 2
 # What lies wholly in so broad a rim of the image is a frame where it runs along so much of a
 # side: a cell's edge, dotted too, that leaves the image.
 RIM, ALONG = 0.15, 0.5
-# An empty cell's edges are so many dashes at least.
-DASHES = 8
+# A frame's edges are so many pieces at least, and around nothing so many dashes.
+DASHES, EMPTY_DASHES = 2, 8
 # Without lines and frame there must be ink, of this share of the image's longer side.
 LEAST_GLYPH = 0.12
 # The blurred rim of what is ink.
@@ -57,10 +62,12 @@ class SecondLook(NamedTuple):
     Attributes:
         image: Dark ink on white, uint8.
         lined: Whether lines were erased that are surely none of the glyph's strokes.
+        uneven: Whether the paper's light was uneven.
     """
 
     image: GrayImage
     lined: bool
+    uneven: bool
 
 
 class _Line(NamedTuple):
@@ -92,9 +99,9 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
     >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
-    >>> image, lined = look_again(cell, lined=True)
-    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined
-    ((44, 30, 8, 40), True)
+    >>> image, lined, uneven = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, uneven
+    ((44, 30, 8, 40), True, False)
     """
     gray = shrink(gray)
     if max(gray.shape) < LEAST_SIDE:
@@ -109,12 +116,23 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     darkness, mask = (each[inner] for each in lift_page(np.asarray(wide, np.uint8), dark))
     faint = max(FAINTEST * cv2.mean(darkness, mask)[0], LEAST_LEVEL)
     mask = cv2.bitwise_or(mask, cv2.compare(darkness, faint, cv2.CMP_GT))
+    uneven = _is_uneven(gray, mask)
     lines = _find(darkness, mask, False)
     lines += _find(cv2.transpose(darkness), cv2.transpose(mask), True)
     lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
     darkness, mask = _erase(darkness, mask, lines)
     darkness, sides = _unframe(darkness, mask)
-    return SecondLook(np.asarray(cv2.bitwise_not(darkness), np.uint8), sure or sides >= MANY)
+    image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
+    return SecondLook(image, sure or sides >= MANY, uneven)
+
+
+def _is_uneven(gray: GrayImage, mask: GrayImage) -> bool:
+    """Whether the paper beside the ink is of more than one brightness."""
+    paper = gray[cv2.dilate(mask, _RIM) == 0][::SAMPLE]
+    if paper.size < LEAST_PAPER:
+        return False
+    low, high = np.quantile(paper, [0.05, 0.95])
+    return bool(high - low > UNEVEN)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:
@@ -137,8 +155,9 @@ def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:
         other[:rim] = one[:rim]
     rest = cv2.bitwise_and(mask, cv2.bitwise_not(gone))
     bare = max(cv2.boundingRect(rest)[2:]) < LEAST_GLYPH * max(height, width)
-    # Many dashes around nothing are an empty cell; a ring is a letter.
-    if not along or (bare and (len(along) < 3 or alone.sum() < DASHES)):
+    # One stroke, as a ring or the bowl of a letter, is no frame; nor are few dashes around nothing.
+    least = EMPTY_DASHES if bare else DASHES
+    if not along or alone.sum() < least or (bare and len(along) < 3):
         return darkness, 0
     kept = cv2.bitwise_or(cv2.bitwise_not(cv2.dilate(gone, _RIM)), rest)
     return np.asarray(cv2.bitwise_and(darkness, kept), np.uint8), len(along)
@@ -169,8 +188,8 @@ def _find(darkness: GrayImage, mask: GrayImage, upright: bool) -> list[_Line]:
             if (thick[rows, columns] > 0).mean() < COVERED:
                 continue
             run = run_of_ink(mask, rows, columns, limit + CROSSED + STRAYS)
-            thickness = int(np.quantile(run, BARE / 2))
-            free = run <= thickness + CROSSED
+            thickness = int(np.quantile(run[run > 0], BARE / 2))
+            free = (run > 0) & (run <= thickness + CROSSED)
             if thickness <= limit and free.mean() >= BARE:
                 level = float(np.median(darkness[rows, columns][free]))
                 lines.append(_Line(upright, rows, thickness, free, level))
@@ -182,17 +201,23 @@ def _runs(side: GrayImage) -> list[tuple[int, int]]:
     """First row, and the one behind the last, of what is ink from end to end of a strip."""
     inked = cv2.reduce(side, 1, cv2.REDUCE_AVG).ravel() >= INKED * 255
     ends = np.flatnonzero(np.diff(inked, prepend=False, append=False)).tolist()
+    if len(ends) > 2 * MOST_LINES:
+        return []
     return list(zip(ends[::2], ends[1::2], strict=True))
 
 
 def _choose(lines: list[_Line], darkness: GrayImage, mask: GrayImage) -> tuple[list[_Line], bool]:
     """Those lines that are no stroke of the glyph, and whether that is sure."""
     rest = _erase(darkness, mask, lines)[1]
-    inked = cv2.countNonZero(rest)
     if max(cv2.boundingRect(rest)[2:]) < LEAST_GLYPH * max(mask.shape):
         # Two lines each way are an empty cell; fewer may be a letter: a T, an H, an E.
         upright = sum(line.upright for line in lines)
         return (lines, True) if min(upright, len(lines) - upright) >= 2 else ([], False)
+    # Dots are wider than strokes.
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8, ltype=cv2.CV_32S)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    rest = np.asarray(cv2.compare(labels, largest, cv2.CMP_EQ), np.uint8)
+    inked = cv2.countNonZero(rest)
     stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(rest, _CROSS)), 1)
     level = cv2.mean(darkness, rest)[0]
     slight = [

@@ -126,6 +126,7 @@ NO_TEXTS = [None, 3, b"rgb", ["rgb"], {}, Rude(), np.array("bgr"), "xyz", ""]
         lambda image: MODEL.classify(image),
         lambda image: MODEL.classify_batch([PAPER, image]),
         lambda image: MODEL.classify_glyphs([image]),
+        lambda image: MODEL.look([image]),
         lambda image: MODEL.scores([image]),
         lambda image: MODEL.read(image),
         lambda image: Watcher(MODEL).see(Frame(0, 0.0, image)),
@@ -169,6 +170,7 @@ def test_numbers_that_are_none(
         ("color", lambda c: to_bgr(PAPER, c)),
         ("color", lambda c: MODEL.classify(PAPER, color=c)),
         ("color", lambda c: MODEL.classify_batch([PAPER], color=c)),
+        ("color", lambda c: MODEL.look([PAPER], c)),
         ("color", lambda c: MODEL.scores([PAPER], c)),
         ("color", lambda c: MODEL.read(PAPER, color=c)),
         ("color", lambda c: explain(MODEL, PAPER, c)),
@@ -200,7 +202,12 @@ def _shapes() -> Iterator[object]:
 
 @pytest.mark.parametrize("images", list(_shapes()), ids=received)
 def test_one_image_where_several_are_asked_for(classifier: Classifier, images: Any) -> None:
-    for use in (classifier.classify_batch, classifier.classify_glyphs, classifier.scores):
+    for use in (
+        classifier.classify_batch,
+        classifier.classify_glyphs,
+        classifier.look,
+        classifier.scores,
+    ):
         with pytest.raises(ImageError) as raised:
             use(images)
         assert raised.value.allowed == "a list or another sequence of images"
@@ -209,7 +216,12 @@ def test_one_image_where_several_are_asked_for(classifier: Classifier, images: A
 
 
 def test_images_that_cannot_be_taken(classifier: Classifier) -> None:
-    for use in (classifier.classify_batch, classifier.classify_glyphs, classifier.scores):
+    for use in (
+        classifier.classify_batch,
+        classifier.classify_glyphs,
+        classifier.look,
+        classifier.scores,
+    ):
         with pytest.raises(ImageError, match=r"images cannot be read .* \(ZeroDivisionError\)"):
             use(_raises())  # type: ignore[arg-type]
 

@@ -304,6 +304,18 @@ def test_letters_are_read_through_specks(tiles: list[Image], classifier: Classif
     assert sum(p.label == label for p, label in zip(found, clean, strict=True)) >= 26
 
 
+def test_specks_do_not_cost_thin_strokes(classifier: Classifier) -> None:
+    """The median wipes out strokes of a pixel, as it does specks."""
+    paper = np.full((96, 96), 235, np.uint8)
+    cv2.polylines(paper, [np.int32([(60, 14), (60, 80)])], False, 60, 1)
+    assert classifier.classify(paper).label == "ا"
+    for x, y in np.random.default_rng(3).integers(2, 94, (14, 2)):
+        paper[y, x] = 60
+    found = find_glyph(paper)
+    assert found.extent.height > 50
+    assert found.area > 40
+
+
 @pytest.mark.parametrize("spread", [5, 10, 20])
 def test_noise_alone_is_blank(spread: float, classifier: Classifier) -> None:
     paper = np.random.default_rng(0).normal(225, spread, (96, 96))
