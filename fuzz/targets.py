@@ -26,9 +26,11 @@ from hcr_runtime.carrier import SPEC_ENTRY, onnx_spec, zip_spec
 from hcr_runtime.engines import open_engine
 from hcr_runtime.image import read_pixels, to_gray
 from hcr_runtime.image_header import read_header
+from hcr_runtime.ink import WORK_SIDE
 from hcr_runtime.integrity import MANIFEST, bundle_file
 from hcr_runtime.models import shipped_models
-from hcr_runtime.preprocess import preprocess
+from hcr_runtime.preprocess import find_glyph, preprocess
+from hcr_runtime.second_look import LEAST_SIDE, look_again
 from hcr_runtime.watching import may_hold_letters
 
 Target = Callable[[bytes], None]
@@ -79,7 +81,10 @@ def array(data: bytes) -> None:
 
 
 def page(data: bytes) -> None:
-    """A page: bars, lines and frames where the bytes say, through all that looks for glyphs."""
+    """A page: bars, lines and frames where the bytes say, through all that looks for glyphs.
+
+    Then once more, as the image of one glyph.
+    """
     head, body = data[:4].ljust(4, b"\1"), data[4:]
     # Long strips among them: a side of up to 255 pixels, eight times as many where the bytes say.
     height, width = (
@@ -100,6 +105,11 @@ def page(data: bytes) -> None:
     for glyph in find_glyphs(drawn):
         if glyph.crop.shape[0] != glyph.crop.shape[1] or min(glyph.box.width, glyph.box.height) < 1:
             raise ValueError(f"{glyph.box} has a crop of {glyph.crop.shape}")
+    find_glyph(drawn)
+    for lined in (False, True):
+        seen = look_again(drawn, lined).image
+        if max(seen.shape) > WORK_SIDE + LEAST_SIDE:
+            raise ValueError(f"{drawn.shape} was looked at as {seen.shape}")
 
 
 def description(data: bytes) -> None:

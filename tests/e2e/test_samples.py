@@ -41,10 +41,7 @@ def test_minimal_loop_reads_photographs(samples_dir: Path) -> None:
     done = run(samples_dir / "read_letters.py", *photos)
     assert done.returncode == 0, done.stderr
     letters = [line.split("\t")[1] for line in done.stdout.splitlines()]
-    # All are known for what they are; of the ع, in pencil, the model is too unsure to answer.
-    known = [p.label for p in Classifier.load("arabic-letters").classify_batch(photos)]
-    assert known == ["ع", "ب", "ه", "ج", "ك", "س", "و", "ي"]
-    assert letters == ["(not read: ambiguous)", "ب", "ه", "ج", "ك", "س", "و", "ي"]
+    assert letters == ["ع", "ب", "ه", "ج", "ك", "س", "و", "ي"]
 
 
 def test_sorter_acts_once_on_the_clip(samples_dir: Path) -> None:
