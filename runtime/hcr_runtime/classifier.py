@@ -215,7 +215,11 @@ class Classifier:
         """
         top = check_whole("top", top)
         allowed = allowed_labels(self.spec, allow, deny)
-        (reading,) = self.look([image], color)
+        seen = self._see(image, color)
+        if seen.crowd is None:  # the usual case, and so the shortest way
+            scores = probabilities(self.engine.run(seen.tensor[None]), self.spec)[0]
+            return predict(seen.extent, scores, self.spec, top, allowed)
+        (reading,) = self._read([seen])
         return self._told(reading, top, allowed)
 
     def classify_batch(
@@ -321,7 +325,10 @@ class Classifier:
         >>> reading.extent.longer, reading.again
         (0, None)
         """
-        seen = [self._see(image, color) for image in check_images(images, ImageError)]
+        return self._read([self._see(image, color) for image in check_images(images, ImageError)])
+
+    def _read(self, seen: list[_Seen]) -> list[Reading]:
+        """Read images, and again where they need it."""
         if not seen:
             return []
         readings = [
