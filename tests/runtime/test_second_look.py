@@ -83,7 +83,7 @@ DAMAGES = {
     "one edge": cell(1, 0),
     "four edges": cell(4, 0),
     "four edges, inside": cell(4, 6),
-    "four faint edges": cell(4, 0, 150),
+    "four paler edges": cell(4, 0, 110),
     "dotted edges": dotted(0, 0.03),
     "dotted edges, inside": dotted(8, 0.02),
     "shadow": shadowed,
@@ -103,8 +103,8 @@ def test_what_lies_beside_a_letter_hides_it_no_more(
     again = classifier.classify_batch(damaged)
     same = [p.label == label for p, label in zip(again, clean, strict=True)]
     assert sum(same) >= 26
-    # At the first look most are not read: the images do test the second.
-    assert sum(p.label == label for p, label in zip(first, clean, strict=True)) <= 23
+    # The first look answers fewer: the images do test the second.
+    assert sum(p.accepted for p in first) < sum(p.accepted for p in again)
     assert sum(p.accepted for p in again) >= 20
     assert sum(p.accepted and not right for p, right in zip(again, same, strict=True)) <= 1
 
@@ -232,12 +232,12 @@ def test_what_is_too_small_stays_so(side: int, tiles: list[Image], classifier: C
 def test_lists_of_labels_take_no_second_look_away(
     photographs: list[Image], classifier: Classifier
 ) -> None:
-    ruled_ = [DAMAGES["ruled"](image) for image in photographs]
-    free = [classifier.classify(image) for image in ruled_]
+    framed = [DAMAGES["four edges"](image) for image in photographs]
+    free = [classifier.classify(image) for image in framed]
     read = [p for p in free if p.accepted]
     allowed = [
         classifier.classify(image, allow=[p.label])
-        for image, p in zip(ruled_, free, strict=True)
+        for image, p in zip(framed, free, strict=True)
         if p.accepted
     ]
     assert len(read) >= 20
@@ -245,8 +245,12 @@ def test_lists_of_labels_take_no_second_look_away(
 
 
 def test_explain_shows_the_second_look(photographs: list[Image], classifier: Classifier) -> None:
-    clean, damaged = (explain(classifier, f(photographs[1])) for f in (np.copy, DAMAGES["ruled"]))
-    assert damaged.shape[1] - clean.shape[1] == 252  # a panel more
+    damaged = [DAMAGES["four edges"](image) for image in photographs]
+    readings = classifier.look(damaged)
+    again = [index for index, reading in enumerate(readings) if reading.again is not None]
+    assert len(again) >= 10
+    widths = [explain(classifier, image[again[0]]).shape[1] for image in (photographs, damaged)]
+    assert widths[1] - widths[0] == 252  # a panel more
 
 
 def test_strokes_across_a_line_stay_whole() -> None:
