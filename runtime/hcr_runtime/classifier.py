@@ -388,7 +388,7 @@ class Classifier:
     def _see(self, image: ImageLike, color: ColorOrder, whole: bool = True) -> _Seen:
         """Prepare an image; its `crowd` is asked for where more than a glyph may be shown."""
         pixels = self._pixels(image, color)
-        tensor, extent = prepare(pixels, self.spec)
+        tensor, extent = prepare(pixels, self.spec, lines=whole)
         asked = whole and extent.crowded
         crowd = shrink(to_gray(pixels, "bgr", self.limits)) if asked else None
         return _Seen(tensor, extent, crowd)

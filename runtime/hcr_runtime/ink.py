@@ -85,8 +85,12 @@ class Extent:
 NO_INK = Extent(0, 0, 0, 0, 0)
 
 
-def measure(ink: GrayImage) -> Extent:
+def measure(ink: GrayImage, lines: bool = False) -> Extent:
     """Measure ink of 0-255, shape (H, W), as `extract_ink` gives it.
+
+    Args:
+        ink: The ink.
+        lines: Whether to look for lines too, see `Extent.lined`.
 
     >>> ink = np.zeros((32, 32), np.uint8)
     >>> ink[0:20, 10:14] = 255
@@ -100,7 +104,7 @@ def measure(ink: GrayImage) -> Extent:
     rows, columns = ink.shape
     sides = (left == 0) + (top == 0) + (left + width == columns) + (top + height == rows)
     fills = width >= FILLING * columns or height >= FILLING * rows
-    return Extent(left, top, width, height, sides, fills, fills and _is_lined(mask))
+    return Extent(left, top, width, height, sides, fills, lines and fills and _is_lined(mask))
 
 
 def _is_lined(mask: GrayImage) -> bool:

@@ -34,9 +34,9 @@ MAIN_SHARE = 0.05
 # their longer side), and specks otherwise.
 DOT_REACH = 0.5
 
-# No letter has more parts, not even scanned coarsely and with gaps: an image that has is full of
-# noise.
-MOST_PARTS = 10
+# Pieces of so few pixels are specks. No letter has more than so many, not even scanned coarsely and
+# with gaps: an image that has is full of noise.
+SPECK, MOST_SPECKS = 4, 10
 # Smoothing by the median must leave so much of the glyph.
 KEPT = 0.5
 
@@ -52,7 +52,7 @@ class GlyphBox(NamedTuple):
         right: The column after its last.
         bottom: The row after its last.
         stroke: Width of its strokes.
-        parts: Connected components of all the image's ink, specks included.
+        specks: Connected components of the image's ink that are as small as `SPECK`.
         area: Pixels of the glyph's main parts.
     """
 
@@ -61,7 +61,7 @@ class GlyphBox(NamedTuple):
     right: int
     bottom: int
     stroke: float
-    parts: int
+    specks: int
     area: int
 
 
@@ -86,7 +86,7 @@ class Found(NamedTuple):
     @property
     def is_clear(self) -> bool:
         """Whether there is ink, and not full of specks."""
-        return self.box is not None and self.box.parts <= MOST_PARTS
+        return self.box is not None and self.box.specks <= MOST_SPECKS
 
 
 def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
@@ -117,8 +117,10 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
     return prepare(image, spec)[0]
 
 
-def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Extent]:
-    """Return what `preprocess` gives, and how much of the image its ink takes."""
+def prepare(
+    image: ImageLike, spec: ModelSpec, lines: bool = False
+) -> tuple[NDArray[np.float32], Extent]:
+    """Return what `preprocess` gives, and how much of the image its ink takes; see `measure`."""
     params, gray = spec.preprocess, to_gray(image)
     if params.fit != "center":
         # The model is shown the whole image: no ink in it is too small, or cut off.
@@ -126,7 +128,7 @@ def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Ext
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    ink, extent, box = find_glyph(gray)
+    ink, extent, box = find_glyph(gray, lines)
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -135,7 +137,7 @@ def prepare(image: ImageLike, spec: ModelSpec) -> tuple[NDArray[np.float32], Ext
     return to_tensor(glyph, params), extent
 
 
-def find_glyph(gray: GrayImage) -> Found:
+def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
     """Find the ink of one glyph, and its box.
 
     An image that is full of specks, or whose ink does not stand out of its noise, is smoothed: by
@@ -144,31 +146,34 @@ def find_glyph(gray: GrayImage) -> Found:
 
     Args:
         gray: Uint8 of shape (H, W).
+        lines: Whether to look for lines too; see `measure`.
 
     >>> paper = np.full((64, 64), 250, np.uint8)
     >>> paper[20:44, 28:36] = 20
     >>> grain = np.random.default_rng(0).normal(0, 40, paper.shape)
     >>> _, _, box = find_glyph(np.clip(paper + grain, 0, 255).astype(np.uint8))
-    >>> [round(side, -1) for side in box[:4]], box.parts
-    ([30, 20, 40, 40], 1)
+    >>> [round(side, -1) for side in box[:4]], box.specks
+    ([30, 20, 40, 40], 0)
     """
     gray = shrink(gray)
-    found = _find_in(gray)
+    found = _find_in(gray, lines)
     if found.is_clear:
         return found
     median = np.asarray(cv2.medianBlur(gray, 3), np.uint8)
-    smoothed = _find_in(median)
+    smoothed = _find_in(median, lines)
     # The median loses strokes of a pixel, as it does specks.
     if smoothed.area < KEPT * found.area:
         median = gray
     elif smoothed.is_clear:
         return smoothed
-    return _find_in(np.asarray(cv2.GaussianBlur(median, (0, 0), 1.0), np.uint8))
+    smoothed = _find_in(np.asarray(cv2.GaussianBlur(median, (0, 0), 1.0), np.uint8), lines)
+    # What is full of specks still is no noisy glyph, but a texture.
+    return smoothed if smoothed.is_clear or smoothed.box is None else found
 
 
-def _find_in(gray: GrayImage) -> Found:
+def _find_in(gray: GrayImage, lines: bool) -> Found:
     ink = extract_ink(gray)
-    extent = measure(ink)
+    extent = measure(ink, lines)
     return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None)
 
 
@@ -245,7 +250,8 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
             glyph.append(part)
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])
-    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, len(parts), area)
+    specks = sum([size <= SPECK for size in areas])
+    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area)
 
 
 def _union(boxes: list[list[int]]) -> tuple[int, int, int, int]:

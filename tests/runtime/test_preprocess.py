@@ -327,4 +327,4 @@ def test_images_without_noise_keep_their_pixels(tiles: list[Image]) -> None:
         ink, _, box = find_glyph(tile)
         np.testing.assert_array_equal(ink, extract_ink(tile))
         assert box is not None
-        assert box.parts <= 4
+        assert box.specks <= 4
