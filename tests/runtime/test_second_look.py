@@ -109,17 +109,9 @@ def test_what_lies_beside_a_letter_hides_it_no_more(
     assert sum(p.accepted and not right for p, right in zip(again, same, strict=True)) <= 1
 
 
-# Dashes within an image are a zero's ring at the first look already.
-KNOWN = {("persian-digits", "dotted edges, inside")}
-
-
 @pytest.mark.parametrize("name", list(DAMAGES))
 @pytest.mark.parametrize("model", list(shipped_models()))
-def test_paper_without_a_letter_is_not_answered(
-    name: str, model: str, request: pytest.FixtureRequest
-) -> None:
-    if (model, name) in KNOWN:
-        request.applymarker(pytest.mark.xfail(strict=True))
+def test_paper_without_a_letter_is_not_answered(name: str, model: str) -> None:
     paper = np.full((128, 128), 230, np.uint8)
     assert not Classifier.load(model).classify(DAMAGES[name](paper)).accepted
 
