@@ -25,6 +25,8 @@ MAX_FAN_IN = 1024
 MAX_PATCH_VALUES = 2**24
 MAX_BYTES = 2**25
 MAX_IMAGES = 128
+# Fewer than so many say nothing.
+LEAST_IMAGES = 16
 # Of an image's patches so many, evenly, tell how inputs go together.
 MAX_PLACES = 1024
 _DAMPING = 0.01  # share of the mean of the diagonal: inputs that never vary

@@ -16,6 +16,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from hcr_export.compensation import (
+    LEAST_IMAGES,
     MAX_BYTES,
     MAX_FAN_IN,
     MAX_LAYERS,
@@ -24,6 +25,7 @@ from hcr_export.compensation import (
     moments,
     round_rows,
     spread,
+    spread_places,
 )
 from hcr_export.onnx import INPUT
 
@@ -31,17 +33,22 @@ _IMAGES_AT_ONCE = 16
 
 
 def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration: Array) -> None:
-    """Round a QDQ model's weights and biases anew, in place; its scales stay.
+    """Round a QDQ model's weights and biases anew, in place, where that is nearer to float32.
+
+    Its scales stay.
 
     Args:
         quantized: Made of `folded`; its nodes are called as there.
         folded: In float32.
-        calibration: Inputs as both take them, one after another.
+        calibration: Inputs as both take them, one after another. Where there are enough, some are
+            kept to judge by.
     """
     names = {node.name for node in folded.graph.node if node.op_type in ("Conv", "Gemm", "MatMul")}
     layers = [node for node in quantized.graph.node if node.name in names]
     if len(layers) > MAX_LAYERS or folded.ByteSize() > MAX_BYTES:
         return
+    nearest = onnx.ModelProto()
+    nearest.CopyFrom(quantized)
     images = spread(calibration, _batch_size(folded))
     weights = {tensor.name: tensor for tensor in folded.graph.initializer}
     uses = Counter(name for node in folded.graph.node for name in node.input)
@@ -71,6 +78,25 @@ def compensate(quantized: onnx.ModelProto, folded: onnx.ModelProto, calibration:
             now = _mean(_values(quantized, layer.output[0], images), channel)
             off = now - _mean(_values(folded, plain.output[0], images), channel)
             bias.set(bias.values - np.round(off / bias.step))
+    if not _is_nearer(quantized, nearest, folded, calibration):
+        quantized.CopyFrom(nearest)
+
+
+def _is_nearer(
+    made: onnx.ModelProto, before: onnx.ModelProto, folded: onnx.ModelProto, calibration: Array
+) -> bool:
+    """Whether `made` answers nearer to `folded` than `before`, on average.
+
+    Judged by calibration images that `spread` does not take, where there are enough.
+    """
+    size = _batch_size(folded)
+    others = np.delete(calibration, spread_places(calibration, size), axis=0)
+    images = spread(others if len(others) >= max(LEAST_IMAGES, size) else calibration, size)
+    exact, now, then = (
+        np.concatenate([*_values(model, model.graph.output[0].name, images)])
+        for model in (folded, made, before)
+    )
+    return bool(np.abs(now - exact).mean() < np.abs(then - exact).mean())
 
 
 class _Integers:

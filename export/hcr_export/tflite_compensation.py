@@ -18,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from hcr_export.compensation import (
+    LEAST_IMAGES,
     MAX_BYTES,
     MAX_IMAGES,
     MAX_LAYERS,
@@ -41,9 +42,8 @@ _DTYPES: dict[int, str] = {
 }
 # The specification keeps -128 out of weights.
 _LIMIT = 127
-# Multiplications that all layers' passes over the images may take together: about 20 s. With
-# fewer images than the second number it is left.
-MAX_WORK, LEAST_IMAGES = 2**38, 16
+# Multiplications that all layers' passes over the images may take together: about 20 s.
+MAX_WORK = 2**38
 
 
 def compensate(quantized: bytes, plain: bytes, calibration: Array) -> bytes:

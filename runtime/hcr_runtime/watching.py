@@ -270,7 +270,7 @@ def watch(
         HcrError: There is no such mode, `classifier` is none, or `source` gives no frames.
 
     >>> paper = np.full((480, 640, 3), 255, np.uint8)
-    >>> paper[160:320, 316:326] = 0  # alef, for a second
+    >>> paper[160:320, 314:328] = 0  # alef, for a second
     >>> clip = [Frame(i, i / 30, paper) for i in range(30)]
     >>> classifier = Classifier.load("arabic-letters")
     >>> [(event.event, event.label) for event in watch(clip, classifier)]
