@@ -15,20 +15,19 @@ from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, is_dark, shrink
+from hcr_runtime.ink import Extent, is_dark, is_uneven, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
 from hcr_runtime.prediction import (
-    SMALL_GLYPH,
     Prediction,
     Scores,
     allowed_labels,
     predict,
     probabilities,
-    refusal,
 )
 from hcr_runtime.preprocess import prepare
+from hcr_runtime.reading import Reading, choose
 from hcr_runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -47,24 +46,6 @@ class _Seen(NamedTuple):
     tensor: NDArray[np.float32]
     extent: Extent
     crowd: GrayImage | None
-
-
-class Reading(NamedTuple):
-    """What the model says of an image, and of which: see `Classifier.look`.
-
-    Attributes:
-        extent: Of the ink of the image that was read.
-        scores: Calibrated probabilities, float32, (classes,).
-        again: The image of a second look, where it is that which was read.
-        disputed: The first look's label where the second, surely another, calls it in question.
-        doubted: Whether the second look's answer is not sure enough to stand against the first.
-    """
-
-    extent: Extent
-    scores: Scores
-    again: GrayImage | None = None
-    disputed: str = ""
-    doubted: bool = False
 
 
 class Classifier:
@@ -188,8 +169,9 @@ class Classifier:
     ) -> Prediction:
         """Read one character.
 
-        An image that is full of ink gets a second look where it is not read, or where lines cross
-        it: its paper is made even, and lines from one side to the other are erased.
+        An image that is full of ink gets a second look where it is not read, where lines cross
+        it, or where its light is uneven: its paper is made even, and lines from one side to the
+        other are erased.
 
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
@@ -337,7 +319,8 @@ class Classifier:
         unclear = [
             (index, one.crowd)
             for index, one in enumerate(seen)
-            if one.crowd is not None and (one.extent.lined or not self._accepts(readings[index]))
+            if one.crowd is not None
+            and (one.extent.lined or is_uneven(one.crowd) or not readings[index].is_sure(self.spec))
         ]
         if unclear:
             self._look_again(seen, readings, unclear)
@@ -351,30 +334,18 @@ class Classifier:
 
         looks = []
         for index, crowd in unclear:
-            # What was read surely was read in the right polarity, which frames and shadows confuse.
-            dark = is_dark(crowd) if self._accepts(readings[index]) else None
+            # What was read surely in even light was read in the right polarity; frames confuse it.
+            known = readings[index].is_sure(self.spec) and not is_uneven(crowd)
+            dark = is_dark(crowd) if known else None
             looks.append(look_again(crowd, seen[index].extent.lined, dark))
         again = [self._see(look.image, "bgr", False) for look in looks]
         scores = self._scores(again)
         for (index, crowd), look, one, row in zip(unclear, looks, again, scores, strict=True):
-            first, second = readings[index], Reading(one.extent, row, look.image)
-            # In pixels of the image that was given.
+            second = Reading(one.extent, row, look.image)
             longer = one.extent.longer * max(crowd.shape) / max(look.image.shape)
-            if look.lined and longer == 0:
-                readings[index] = second  # an empty cell
-            elif self._accepts(first):
-                labels = [self.spec.texts[int(each.scores.argmax())] for each in (first, second)]
-                if look.lined and labels[0] != labels[1]:
-                    readings[index] = second._replace(disputed=labels[0])
-            elif longer >= SMALL_GLYPH and (look.lined or row.max() > first.scores.max()):
-                # Without lines two looks are two chances to be wrong: half the doubt must be left.
-                least = (1 + self.spec.rejection.min_confidence) / 2
-                sure = look.lined or (look.uneven and row.max() >= least)
-                readings[index] = second._replace(doubted=not sure)
-
-    def _accepts(self, reading: Reading) -> bool:
-        best = float(reading.scores.max())
-        return not refusal(reading.extent, best, 0.0, 1.0, self.spec)
+            readings[index] = choose(
+                readings[index], second, look.lined, look.uneven, longer, self.spec
+            )
 
     def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
         told = predict(reading.extent, reading.scores, self.spec, top, allowed)

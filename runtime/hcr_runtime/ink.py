@@ -23,6 +23,8 @@ WORK_SIDE = 128
 GRID = 16
 # Differences of brightness (0-255) between the image's sides that count as uneven light.
 UNEVEN = 10.0
+# Where they differ so much, it may be a shadow's.
+SHADOW = 30
 # An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
 # binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
 TWO_LEVELS = 0.7
@@ -159,6 +161,17 @@ def is_dark(gray: GrayImage) -> bool:
     (True, False)
     """
     return _outweighs(*_differences(shrink(gray)))
+
+
+def is_uneven(gray: GrayImage) -> bool:
+    """Tell whether a shadow may lie on a grey image: its sides differ by `SHADOW` and more.
+
+    >>> paper = np.full((32, 32), 250, np.uint8)
+    >>> paper[8:24, 14:18] = 20
+    >>> is_uneven(paper), is_uneven(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))
+    (False, True)
+    """
+    return _rim_spread(cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)) > SHADOW
 
 
 def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:

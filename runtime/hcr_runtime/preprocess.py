@@ -33,6 +33,8 @@ MAIN_SHARE = 0.05
 # Smaller ones are its dots when they lie within this distance of the main parts (in shares of
 # their longer side), and specks otherwise.
 DOT_REACH = 0.5
+# A crop is tight where the glyph ends so near to its sides, in shares of the longer one.
+TIGHT = 0.04
 
 # Pieces of so few pixels are specks. No letter has more than so many, not even scanned coarsely and
 # with gaps: an image that has is full of noise.
@@ -240,13 +242,18 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     bounds = left - reach, top - reach, right + reach, bottom + reach
     edges = -x0, -y0, ink.shape[1] - x0, ink.shape[0] - y0
     glyph = [[left, top, right - left, bottom - top, inked]]
+    slack = 1 + TIGHT * max(ink.shape)
     for part in dots:
         x, y, width, height, _ = part
         near = x < bounds[2] and y < bounds[3] and x + width > bounds[0] and y + height > bounds[1]
         # What is cut by the image's edge is a neighbour's, or a line's, unless as thick as ink.
         ends = x, y, x + width, y + height
         cut = any(end == edge for end, edge in zip(ends, edges, strict=True))
-        if near and not (cut and min(width, height) < 0.75 * stroke):
+        if near and cut and min(width, height) < 0.75 * stroke:
+            # A crop that ends where the ink does cuts dots too: one of its ends is this one's.
+            both = _union([*main, part])
+            near = all(abs(end - edge) <= slack for end, edge in zip(both, edges, strict=True))
+        if near:
             glyph.append(part)
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])

@@ -257,6 +257,34 @@ def _tight(image: Image) -> Image:
     return flat[y : y + height, x : x + width]
 
 
+@pytest.mark.parametrize(
+    ("box", "dot"),
+    [
+        pytest.param((20, 30, 80, 100), (44, 20), id="above, thin"),
+        pytest.param((20, 30, 80, 100), (22, 20), id="above, at a corner"),
+        pytest.param((20, 30, 80, 80), (50, 90), id="below"),
+    ],
+)
+def test_a_dot_that_a_tight_crop_cuts_stays(
+    box: tuple[int, int, int, int], dot: tuple[int, int]
+) -> None:
+    """It is no end of a neighbour: the letter ends at the crop's other sides."""
+    ink = np.zeros((128, 128), np.uint8)
+    middle, axes = np.add(box[:2], box[2:]) // 2, np.subtract(box[2:], box[:2]) // 2
+    cv2.ellipse(ink, middle.tolist(), axes.tolist(), 0, 0, 360, 200, 6)
+    cv2.circle(ink, dot, 2, 200, cv2.FILLED)
+    left, top, width, height = cv2.boundingRect(ink)
+    tight = 230 - ink[top : top + height, left : left + width]
+    found = find_glyph(tight).box
+    assert found is not None
+    assert found[:4] == (0, 0, width, height)
+    # In a wide crop that ends at the dot it is a neighbour's.
+    sides = (top, 128) if dot[1] < box[1] else (0, top + height)
+    wide = find_glyph(230 - ink[slice(*sides)]).box
+    assert wide is not None
+    assert wide.bottom - wide.top < height
+
+
 @pytest.mark.parametrize("polarity", ["dark on bright", "bright on dark"])
 def test_ink_on_the_rim_of_a_binarised_crop_is_still_ink(polarity: str, tiles: list[Image]) -> None:
     """It was taken for a shadow, or for the paper where there is more ink than paper."""

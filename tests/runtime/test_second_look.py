@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.persian_form import read_cells
-from hcr_runtime import Classifier, shipped_models
+from hcr_runtime import Classifier, Prediction, shipped_models
 from hcr_runtime.explain import explain
 from hcr_runtime.preprocess import find_glyph
 from hcr_runtime.second_look import look_again
@@ -116,6 +116,28 @@ def test_paper_without_a_letter_is_not_answered(name: str, model: str) -> None:
     assert not Classifier.load(model).classify(DAMAGES[name](paper)).accepted
 
 
+def test_the_edge_of_a_shadow_is_no_stroke(
+    photographs: list[Image], classifier: Classifier
+) -> None:
+    """A bar between two shadows, or a shadow itself, is surely an alef to the first look."""
+    y, x = np.mgrid[-64:64, -64:64]
+    shown, truth = [], []
+    for turn in range(12):
+        along = x * np.cos(turn * np.pi / 6) + y * np.sin(turn * np.pi / 6)
+        for edge in (-20, 0, 20):
+            dark = cv2.GaussianBlur(np.float32(along > edge), (0, 0), 1.5)
+            shown += [np.uint8(image * (1 - 0.45 * dark)) for image in photographs]
+            truth += [p.label for p in classifier.classify_batch(photographs)]
+    first, again = classifier.classify_glyphs(shown), classifier.classify_batch(shown)
+
+    def wrong(told: list[Prediction]) -> int:
+        return sum(p.accepted and p.label != label for p, label in zip(told, truth, strict=True))
+
+    assert wrong(first) > 30
+    assert wrong(again) <= 10
+    assert sum(p.accepted for p in again) > 0.8 * len(shown) > sum(p.accepted for p in first)
+
+
 @pytest.mark.parametrize(("margin", "least"), [(3, 188), (0, 182), (-2, 178)])
 def test_cells_of_a_photographed_form_are_read_with_their_lines(
     margin: int, least: int, data_dir: Path, classifier: Classifier
@@ -183,7 +205,10 @@ def test_some_tight_crops_have_what_looks_like_lines() -> None:
 
 @pytest.mark.parametrize("pen", [2, 3, 4, 6])
 def test_an_accepted_answer_is_never_replaced_by_another(pen: int, classifier: Classifier) -> None:
-    """The bowl of a ن is not a frame around its dot, nor the foot of a ل a line under it."""
+    """The bowl of a ن is not a frame around its dot, nor the foot of a ل a line under it.
+
+    In even light, that is.
+    """
     drawn = {
         "lam": ([(60, 0), (60, 100), (0, 100), (0, 60)], []),
         "noon": ([(90, 0), (90, 80), (0, 80), (0, 0)], [(45, 10)]),
