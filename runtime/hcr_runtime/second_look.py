@@ -23,9 +23,9 @@ from hcr_runtime.rulings import run_of_ink
 LEAST_SIDE = 96
 # Pixels of paper around the image.
 BEYOND = 16
-# Light is uneven where brightness (0-255) of paper differs so much, seen at every so many pixels of
-# so many at least.
-UNEVEN, SAMPLE, LEAST_PAPER = 30, 7, 50
+# Light is uneven where brightness (0-255) of paper differs so much between its darkest and its
+# brightest share, seen at every so many pixels of so many at least.
+UNEVEN, DARKEST, SAMPLE, LEAST_PAPER = 30, 0.02, 7, 50
 # Lines are as dark as this share of the writing, and at least so dark (0-255).
 FAINTEST, LEAST_LEVEL = 0.12, 12
 # A line is sought in so much of the image at both of its ends, where it is ink nearly everywhere.
@@ -131,7 +131,7 @@ def _is_uneven(gray: GrayImage, mask: GrayImage) -> bool:
     paper = gray[cv2.dilate(mask, _RIM) == 0][::SAMPLE]
     if paper.size < LEAST_PAPER:
         return False
-    low, high = np.quantile(paper, [0.05, 0.95])
+    low, high = np.quantile(paper, [DARKEST, 1 - DARKEST])
     return bool(high - low > UNEVEN)
 
 
