@@ -9,7 +9,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, lift_ink
+from hcr_runtime.ink import Extent, lift_ink, shrink
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.preprocess import find_glyph, prepare
 from hcr_runtime.spec import ModelSpec
@@ -29,9 +29,10 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     """Draw each step from an image to its answer, side by side.
 
     The image as it came in; grey; what a second look made of it, where the answer is that one's;
-    the ink lifted off the paper; its contrast stretched, with the box of the ink; what the network
-    sees; its first answers. A model that is shown the whole image
-    (the fits ``stretch`` and ``pad``) has no ink lifted, one of three channels gets the colours.
+    what smoothing made of it, where noise hid the glyph; the ink lifted off the paper; its contrast
+    stretched, with the box of the ink; what the network sees; its first answers. A model that is
+    shown the whole image (the fits ``stretch`` and ``pad``) has no ink lifted, one of three
+    channels gets the colours.
     Captions are ASCII: letters appear by their names.
 
     Args:
@@ -69,9 +70,12 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
         panels.append((_fit(reading.again), "second look", "even paper, lines erased"))
         gray = reading.again
     if spec.preprocess.fit == "center":
+        found = find_glyph(gray)
+        if not np.array_equal(found.gray, shrink(gray)):
+            panels.append((_fit(found.gray), "smoothed", "a sensor's noise hid the glyph"))
         panels += [
-            (_fit(lift_ink(gray)), "ink", "paper and its light taken away"),
-            (_with_box(find_glyph(gray)[0], extent), "contrast", _box_caption(extent)),
+            (_fit(lift_ink(found.gray)), "ink", "paper and its light taken away"),
+            (_with_box(found.ink, extent), "contrast", _box_caption(extent)),
         ]
     panels += [
         (

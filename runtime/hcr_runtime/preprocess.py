@@ -74,11 +74,13 @@ class Found(NamedTuple):
         ink: See `extract_ink`.
         extent: See `measure`.
         box: Where the glyph lies; None where the image is blank.
+        gray: The image in which it was found: shrunk, and smoothed where that was needed.
     """
 
     ink: GrayImage
     extent: Extent
     box: GlyphBox | None
+    gray: GrayImage
 
     @property
     def area(self) -> int:
@@ -130,7 +132,7 @@ def prepare(
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    ink, extent, box = find_glyph(gray, lines)
+    ink, extent, box, _ = find_glyph(gray, lines)
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -153,7 +155,7 @@ def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
     >>> paper = np.full((64, 64), 250, np.uint8)
     >>> paper[20:44, 28:36] = 20
     >>> grain = np.random.default_rng(0).normal(0, 40, paper.shape)
-    >>> _, _, box = find_glyph(np.clip(paper + grain, 0, 255).astype(np.uint8))
+    >>> _, _, box, _ = find_glyph(np.clip(paper + grain, 0, 255).astype(np.uint8))
     >>> [round(side, -1) for side in box[:4]], box.specks
     ([30, 20, 40, 40], 0)
     """
@@ -176,7 +178,7 @@ def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
 def _find_in(gray: GrayImage, lines: bool) -> Found:
     ink = extract_ink(gray)
     extent = measure(ink, lines)
-    return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None)
+    return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None, gray)
 
 
 def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayImage:

@@ -352,7 +352,7 @@ def test_noise_alone_is_blank(spread: float, classifier: Classifier) -> None:
 
 def test_images_without_noise_keep_their_pixels(tiles: list[Image]) -> None:
     for tile in tiles:
-        ink, _, box = find_glyph(tile)
+        ink, _, box, _ = find_glyph(tile)
         np.testing.assert_array_equal(ink, extract_ink(tile))
         assert box is not None
         assert box.specks <= 4

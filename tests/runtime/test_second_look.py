@@ -270,6 +270,15 @@ def test_explain_shows_the_second_look(photographs: list[Image], classifier: Cla
     assert widths[1] - widths[0] == 252  # a panel more
 
 
+def test_explain_shows_what_was_smoothed(photographs: list[Image], classifier: Classifier) -> None:
+    grain = np.random.default_rng(0).normal(0, 30, photographs[0].shape)
+    noisy = np.clip(photographs[0] + grain, 0, 255).astype(np.uint8)
+    assert not np.array_equal(find_glyph(noisy).gray, noisy)
+    assert np.array_equal(find_glyph(photographs[0]).gray, photographs[0])
+    widths = [explain(classifier, image).shape[1] for image in (photographs[0], noisy)]
+    assert widths[1] - widths[0] == 252  # a panel more
+
+
 def test_strokes_across_a_line_stay_whole() -> None:
     cell_ = np.full((128, 128), 230, np.uint8)
     cv2.line(cell_, (40, 20), (88, 108), 40, 9)
