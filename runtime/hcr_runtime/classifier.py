@@ -15,7 +15,7 @@ from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, is_dark, is_uneven, shrink
+from hcr_runtime.ink import Extent, is_dark, shadow_depth, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
@@ -41,11 +41,13 @@ class _Seen(NamedTuple):
         tensor: What the model is given.
         extent: Of the image's ink.
         crowd: The image itself, grey and small, where there may be more in it than a glyph.
+        shadowed: Whether a shadow lies on it then.
     """
 
     tensor: NDArray[np.float32]
     extent: Extent
     crowd: GrayImage | None
+    shadowed: bool
 
 
 class Classifier:
@@ -170,7 +172,7 @@ class Classifier:
         """Read one character.
 
         An image that is full of ink gets a second look where it is not read, where lines cross
-        it, or where its light is uneven: its paper is made even, and lines from one side to the
+        it, or where a shadow lies on it: its paper is made even, and lines from one side to the
         other are erased.
 
         Args:
@@ -320,7 +322,7 @@ class Classifier:
             (index, one.crowd)
             for index, one in enumerate(seen)
             if one.crowd is not None
-            and (one.extent.lined or is_uneven(one.crowd) or not readings[index].is_sure(self.spec))
+            and (one.extent.lined or one.shadowed or not readings[index].is_sure(self.spec))
         ]
         if unclear:
             self._look_again(seen, readings, unclear)
@@ -334,8 +336,8 @@ class Classifier:
 
         looks = []
         for index, crowd in unclear:
-            # What was read surely in even light was read in the right polarity; frames confuse it.
-            known = readings[index].is_sure(self.spec) and not is_uneven(crowd)
+            # What was read surely in one light was read in the right polarity; frames confuse it.
+            known = readings[index].is_sure(self.spec) and not seen[index].shadowed
             dark = is_dark(crowd) if known else None
             looks.append(look_again(crowd, seen[index].extent.lined, dark))
         again = [self._see(look.image, "bgr", False) for look in looks]
@@ -344,7 +346,7 @@ class Classifier:
             second = Reading(one.extent, row, look.image)
             longer = one.extent.longer * max(crowd.shape) / max(look.image.shape)
             readings[index] = choose(
-                readings[index], second, look.lined, look.uneven, longer, self.spec
+                readings[index], second, longer, look.lined, look.shadow, self.spec
             )
 
     def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
@@ -362,7 +364,7 @@ class Classifier:
         tensor, extent = prepare(pixels, self.spec, lines=whole)
         asked = whole and extent.crowded
         crowd = shrink(to_gray(pixels, "bgr", self.limits)) if asked else None
-        return _Seen(tensor, extent, crowd)
+        return _Seen(tensor, extent, crowd, crowd is not None and shadow_depth(crowd) > 0)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""

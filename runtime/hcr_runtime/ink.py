@@ -23,8 +23,8 @@ WORK_SIDE = 128
 GRID = 16
 # Differences of brightness (0-255) between the image's sides that count as uneven light.
 UNEVEN = 10.0
-# Where they differ so much, it may be a shadow's.
-SHADOW = 30
+# Corners, of so many cells of the grid, that differ so much (0-255) lie in another light.
+CORNER, SHADOW = 2, 30
 # An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
 # binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
 TWO_LEVELS = 0.7
@@ -163,15 +163,24 @@ def is_dark(gray: GrayImage) -> bool:
     return _outweighs(*_differences(shrink(gray)))
 
 
-def is_uneven(gray: GrayImage) -> bool:
-    """Tell whether a shadow may lie on a grey image: its sides differ by `SHADOW` and more.
+def shadow_depth(gray: GrayImage) -> float:
+    """Return what share of the light a shadow on a corner of a grey image takes; 0 for none.
+
+    Strokes on the sides of a tight crop fill no corner, but where it is very small: then 0.
 
     >>> paper = np.full((32, 32), 250, np.uint8)
-    >>> paper[8:24, 14:18] = 20
-    >>> is_uneven(paper), is_uneven(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))
-    (False, True)
+    >>> paper[8:24, :4] = 20
+    >>> shadow_depth(paper), shadow_depth(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))
+    (0.0, 0.4)
     """
-    return _rim_spread(cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)) > SHADOW
+    if min(gray.shape) < 2 * GRID:
+        return 0.0
+    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    ends = slice(CORNER), slice(-CORNER, None)
+    corners = [grid[rows, columns] for rows in ends for columns in ends]
+    darkest = min(int(corner.max()) for corner in corners)
+    brightest = max(int(corner.min()) for corner in corners)
+    return 1 - darkest / brightest if brightest - darkest > SHADOW else 0.0
 
 
 def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:

@@ -52,7 +52,7 @@ def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, Gra
     height, width = gray.shape
     size = (max(1, width // COARSE), max(1, height // COARSE))
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    if _bright_ink(gray) if dark is None else not dark:
+    if has_bright_ink(gray) if dark is None else not dark:
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
     closed = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -97,7 +97,7 @@ def _surroundings(paper: GrayImage) -> GrayImage | None:
     return np.asarray(cv2.compare(wide[1:-1, 1:-1], 128, cv2.CMP_EQ), np.uint8)
 
 
-def _bright_ink(gray: GrayImage) -> bool:
+def has_bright_ink(gray: GrayImage) -> bool:
     """Whether what stands out of its surroundings is brighter than they are.
 
     Each block votes with the square of what its extremes differ from its median. Edges of a sheet

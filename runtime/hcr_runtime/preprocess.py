@@ -33,8 +33,9 @@ MAIN_SHARE = 0.05
 # Smaller ones are its dots when they lie within this distance of the main parts (in shares of
 # their longer side), and specks otherwise.
 DOT_REACH = 0.5
-# A crop is tight where the glyph ends so near to its sides, in shares of the longer one.
-TIGHT = 0.04
+# A crop is tight where the glyph ends so near to its sides, in shares of the longer one. A dot on a
+# side of it is so many times as long as wide at most, and on the side itself so much narrower.
+TIGHT, DOT_ASPECT, ROUND = 0.02, 2, 0.9
 
 # Pieces of so few pixels are specks. No letter has more than so many, not even scanned coarsely and
 # with gaps: an image that has is full of noise.
@@ -254,13 +255,23 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
         if near and cut and min(width, height) < 0.75 * stroke:
             # A crop that ends where the ink does cuts dots too: one of its ends is this one's.
             both = _union([*main, part])
-            near = all(abs(end - edge) <= slack for end, edge in zip(both, edges, strict=True))
+            near = _is_round(mask[y : y + height, x : x + width]) and all(
+                abs(end - edge) <= slack for end, edge in zip(both, edges, strict=True)
+            )
         if near:
             glyph.append(part)
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])
     specks = sum([size <= SPECK for size in areas])
     return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area)
+
+
+def _is_round(part: GrayImage) -> bool:
+    """Whether a piece on a side of its image is a dot that ends there, and goes on nowhere."""
+    if max(part.shape) > DOT_ASPECT * min(part.shape):
+        return False
+    ends = part[0], part[-1], part[:, 0], part[:, -1]
+    return all(cv2.countNonZero(np.ascontiguousarray(end)) <= ROUND * end.size for end in ends)
 
 
 def _union(boxes: list[list[int]]) -> tuple[int, int, int, int]:

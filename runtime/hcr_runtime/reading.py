@@ -9,6 +9,9 @@ from hcr_runtime.ink import Extent
 from hcr_runtime.prediction import SMALL_GLYPH, Scores, refusal
 from hcr_runtime.spec import ModelSpec
 
+# A shadow is seen through where it is so much fainter than the ink, as a share of the light.
+SHADE = 0.75
+
 
 class Reading(NamedTuple):
     """What the model says of an image, and of which: see `Classifier.look`.
@@ -17,8 +20,8 @@ class Reading(NamedTuple):
         extent: Of the ink of the image that was read.
         scores: Calibrated probabilities, float32, (classes,).
         again: The image of a second look, where it is that which was read.
-        disputed: The first look's label where the second, surely another, calls it in question.
-        doubted: Whether the second look's answer is not sure enough to stand against the first.
+        disputed: The first look's label where the second, another, calls it in question.
+        doubted: Whether the second look's answer is not sure enough to stand.
     """
 
     extent: Extent
@@ -29,8 +32,12 @@ class Reading(NamedTuple):
 
     @property
     def best(self) -> float:
-        """The highest confidence."""
+        """The highest confidence, 0-1."""
         return float(self.scores.max())
+
+    def label(self, spec: ModelSpec) -> str:
+        """The character that is read."""
+        return spec.texts[int(self.scores.argmax())]
 
     def is_sure(self, spec: ModelSpec) -> bool:
         """Whether it would be accepted by itself."""
@@ -38,29 +45,42 @@ class Reading(NamedTuple):
 
 
 def choose(
-    first: Reading, second: Reading, lined: bool, uneven: bool, longer: float, spec: ModelSpec
+    first: Reading, second: Reading, longer: float, lined: bool, shadow: float, spec: ModelSpec
 ) -> Reading:
     """Choose what is told of an image that was looked at twice.
 
     Args:
         first: Of the image as it is.
         second: Of it without what is beside its glyph.
-        lined: Whether lines were erased; see `SecondLook`.
-        uneven: Whether its light was.
-        longer: The longer side of the second's glyph, in pixels of the image.
+        longer: The longer side of the second's glyph, in pixels of the image that was given, 0 or
+            more.
+        lined: Whether lines were erased that are none of the glyph's strokes.
+        shadow: The depth of a shadow on the image, 0-1; see `shadow_depth`.
         spec: The model's description.
+
+    >>> import numpy as np
+    >>> from hcr_runtime import Label
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
+    >>> bar = Reading(Extent(0, 0, 9, 64, 2), np.float32([0.99, 0.01]))
+    >>> letter = Reading(Extent(12, 12, 40, 40, 0), np.float32([0.1, 0.9]), np.uint8([[255, 40]]))
+    >>> choose(bar, letter, 40, lined=False, shadow=0.4, spec=spec).label(spec)
+    'b'
+    >>> choose(bar, letter, 40, lined=True, shadow=0.0, spec=spec).disputed
+    'a'
     """
     if lined and longer == 0:
         return second  # an empty cell
-    # Without lines two looks are two chances to be wrong: half the doubt must be left.
-    clear = second.best >= (1 + spec.rejection.min_confidence) / 2
     readable = longer >= SMALL_GLYPH
+    # Two looks are two chances to be wrong: for a shadow alone half the doubt must be left.
+    clear = shadow > 0 and second.best >= (1 + spec.rejection.min_confidence) / 2
+    if clear and second.again is not None:
+        clear = shadow <= SHADE * (1 - int(second.again.min()) / 255)
     if first.is_sure(spec):
-        if uneven and clear and readable and not second.extent.crowded:
-            return second  # the first may have taken the edge of a shadow for a stroke
-        calls = lined or (uneven and second.best >= spec.rejection.min_confidence)
-        labels = [spec.texts[int(each.scores.argmax())] for each in (first, second)]
-        return second._replace(disputed=labels[0]) if calls and labels[0] != labels[1] else first
+        if first.label(spec) == second.label(spec) or not (lined or shadow):
+            return first
+        if clear and readable and not second.extent.crowded:
+            return second  # the first took the edge of the shadow for a stroke
+        return second._replace(disputed=first.label(spec))
     if readable and (lined or second.best > first.best):
-        return second._replace(doubted=not (lined or (uneven and clear)))
+        return second._replace(doubted=not (lined or clear))
     return first

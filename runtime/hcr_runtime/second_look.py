@@ -15,17 +15,14 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.ink import shrink
-from hcr_runtime.paper import lift_page
+from hcr_runtime.ink import shadow_depth, shrink
+from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.rulings import run_of_ink
 
 # Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.
 LEAST_SIDE = 96
 # Pixels of paper around the image.
 BEYOND = 16
-# Light is uneven where brightness (0-255) of paper differs so much between its darkest and its
-# brightest share, seen at every so many pixels of so many at least.
-UNEVEN, DARKEST, SAMPLE, LEAST_PAPER = 30, 0.02, 7, 50
 # Lines are as dark as this share of the writing, and at least so dark (0-255).
 FAINTEST, LEAST_LEVEL = 0.12, 12
 # A line is sought in so much of the image at both of its ends, where it is ink nearly everywhere.
@@ -62,12 +59,12 @@ class SecondLook(NamedTuple):
     Attributes:
         image: Dark ink on white, uint8.
         lined: Whether lines were erased that are surely none of the glyph's strokes.
-        uneven: Whether the paper's light was uneven.
+        shadow: The depth of a shadow on its paper; see `shadow_depth`.
     """
 
     image: GrayImage
     lined: bool
-    uneven: bool
+    shadow: float
 
 
 class _Line(NamedTuple):
@@ -99,9 +96,9 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
     >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
-    >>> image, lined, uneven = look_again(cell, lined=True)
-    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, uneven
-    ((44, 30, 8, 40), True, False)
+    >>> image, lined, shadow = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow
+    ((44, 30, 8, 40), True, 0.0)
     """
     gray = shrink(gray)
     if max(gray.shape) < LEAST_SIDE:
@@ -113,26 +110,19 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     wide = cv2.copyMakeBorder(gray, *4 * (beyond,), cv2.BORDER_CONSTANT, value=paper)
     height, width = gray.shape
     inner = slice(beyond, beyond + height), slice(beyond, beyond + width)
+    if dark is None:
+        dark = not has_bright_ink(np.asarray(wide, np.uint8))
+    shadow = shadow_depth(gray if dark else np.asarray(cv2.bitwise_not(gray), np.uint8))
     darkness, mask = (each[inner] for each in lift_page(np.asarray(wide, np.uint8), dark))
     faint = max(FAINTEST * cv2.mean(darkness, mask)[0], LEAST_LEVEL)
     mask = cv2.bitwise_or(mask, cv2.compare(darkness, faint, cv2.CMP_GT))
-    uneven = _is_uneven(gray, mask)
     lines = _find(darkness, mask, False)
     lines += _find(cv2.transpose(darkness), cv2.transpose(mask), True)
     lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
     darkness, mask = _erase(darkness, mask, lines)
     darkness, sides = _unframe(darkness, mask)
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
-    return SecondLook(image, sure or sides >= MANY, uneven)
-
-
-def _is_uneven(gray: GrayImage, mask: GrayImage) -> bool:
-    """Whether the paper beside the ink is of more than one brightness."""
-    paper = gray[cv2.dilate(mask, _RIM) == 0][::SAMPLE]
-    if paper.size < LEAST_PAPER:
-        return False
-    low, high = np.quantile(paper, [DARKEST, 1 - DARKEST])
-    return bool(high - low > UNEVEN)
+    return SecondLook(image, sure or sides >= MANY, shadow)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:

@@ -285,6 +285,18 @@ def test_a_dot_that_a_tight_crop_cuts_stays(
     assert wide.bottom - wide.top < height
 
 
+@pytest.mark.parametrize("width", [3, 8, 14])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_a_neighbour_s_end_on_a_tight_crop_is_no_dot(width: int, margin: int) -> None:
+    """Cut by the side, it is as wide there as anywhere, or long."""
+    ink = np.zeros((90, 70), np.uint8)
+    cv2.ellipse(ink, (35, 57), (32 - margin, 30 - margin), 0, 0, 360, 200, 6)
+    ink[:3, 30 : 30 + width] = 200
+    found = find_glyph(230 - ink).box
+    assert found is not None
+    assert found.top > 20
+
+
 @pytest.mark.parametrize("polarity", ["dark on bright", "bright on dark"])
 def test_ink_on_the_rim_of_a_binarised_crop_is_still_ink(polarity: str, tiles: list[Image]) -> None:
     """It was taken for a shadow, or for the paper where there is more ink than paper."""
