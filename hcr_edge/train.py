@@ -59,6 +59,9 @@ from hcr_runtime.ink import lift_ink
 
 log = logging.getLogger(__name__)
 
+# Validation images that are misread, at least, for a temperature to be fitted to them alone.
+LEAST_MISTAKES = 10
+
 
 def train(
     recipe: Recipe,
@@ -118,8 +121,7 @@ def train(
     epochs.fit(valid_x, valid_y)
 
     best = folder.load_model(out / "best.keras")
-    spec = replace(spec, temperature=fit_temperature(best, valid_x, valid_y, spec))
-    spec = replace(spec, rejection=_fit_rejection(best, validation, valid_x, spec, recipe))
+    spec = calibrate(best, validation, valid_x, spec, recipe)
     valid_scores = scores(best, valid_x, spec)
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
@@ -215,27 +217,40 @@ def _draw_neighbours(data: Dataset, spec: ModelSpec) -> dict[str, list[NDArray[n
     }
 
 
-def _fit_rejection(
+def calibrate(
     model: Any, validation: Dataset, inputs: NDArray[np.float32], spec: ModelSpec, recipe: Recipe
-) -> RejectionSpec:
-    """Fit the threshold on validation images; where training augments, on rewritten ones too.
+) -> ModelSpec:
+    """Fit temperature and threshold on validation images.
 
-    Drawings that are no character count where training saw such.
+    Where training augments, rewritten images count for the threshold too, and for the temperature
+    where validation has so few mistakes that nothing would keep it from 0. Drawings that are no
+    character count where training saw such.
+
+    Args:
+        model: The Keras model.
+        validation: N images.
+        inputs: Their tensors, (N, height, width, channels).
+        spec: The model's description.
+        recipe: How it was trained.
     """
-    rewritten = None
+    labels, again = validation.labels, None
+    known, fitted = inputs, labels
     if recipe.augmentation is not None:
         # Moderate strengths: those of training are to teach, and go beyond what people write.
         rng, pen = np.random.default_rng(0), Augmentation()
         inks = [lift_ink(to_gray(image)) for image in validation.images] * REWRITTEN
         again = np.stack([preprocess(pen(ink, rng), spec) for ink in inks])
-        rewritten = scores(model, again, spec)
+        if (scores(model, inputs, spec).argmax(axis=1) != labels).sum() < LEAST_MISTAKES:
+            known = np.concatenate([inputs, again])
+            fitted = np.tile(labels, 1 + REWRITTEN)
+    spec = replace(spec, temperature=fit_temperature(model, known, fitted, spec))
+    rewritten = None if again is None else scores(model, again, spec)
     drawn = draw_outliers(TRAINED, OUTLIERS, seed=0) if recipe.outliers else []
     shown = _inputs(drawn, spec) if drawn else inputs[:0]
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
-    known = scores(model, inputs, spec)
-    least = fit_min_confidence(known, validation.labels, strange, rewritten)
+    least = fit_min_confidence(scores(model, inputs, spec), labels, strange, rewritten)
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
-    return RejectionSpec(least)
+    return replace(spec, rejection=RejectionSpec(least))

@@ -25,7 +25,7 @@ from hcr_edge.labels import ARABIC_LETTERS
 from hcr_edge.protocol import split_dataset
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
 from hcr_edge.run_folder import EpochRow, State
-from hcr_edge.train import fit_temperature, scores, tensors, train
+from hcr_edge.train import calibrate, fit_temperature, scores, tensors, train
 from hcr_export._keras import keras
 from hcr_export.keras_file import load_keras
 from hcr_runtime import ModelError, ModelSpec
@@ -343,6 +343,30 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 @pytest.fixture
 def letters(ahcd: Callable[[str], Dataset]) -> Dataset:
     return ahcd("test").limit(100)
+
+
+def test_a_validation_without_mistakes_makes_no_temperature(letters: Dataset) -> None:
+    """Sharpened without end, drawings that are no character were surely letters."""
+    inputs = tensors(letters, SPEC)
+    known = {image.tobytes(): label for image, label in zip(inputs, letters.labels, strict=True)}
+    rng = np.random.default_rng(0)
+
+    def answer(given: NDArray[np.float32], **_: object) -> NDArray[np.float32]:
+        """Know the validation images by heart, and four of five others."""
+        logits = rng.normal(0, 1, (len(given), 28)).astype(np.float32)
+        truth = np.resize(letters.labels, len(given))
+        by_heart = np.array([image.tobytes() in known for image in given])
+        right = by_heart | (rng.random(len(given)) < 0.8)
+        logits[np.arange(len(given))[right], truth[right]] += 12
+        return logits
+
+    model = SimpleNamespace(predict=answer)
+    alone = calibrate(model, letters, inputs, SPEC, Recipe("m", "edge-s"))
+    both = calibrate(
+        model, letters, inputs, SPEC, Recipe("m", "edge-s", augmentation=Augmentation())
+    )
+    assert alone.temperature == 0.2
+    assert both.temperature > 0.8
 
 
 @pytest.mark.parametrize("augmentation", [None, Augmentation()])
