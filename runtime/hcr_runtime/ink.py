@@ -168,6 +168,12 @@ def shadow_depth(gray: GrayImage) -> float:
 
     Strokes on the sides of a tight crop fill no corner, but where it is very small: then 0.
 
+    Args:
+        gray: Dark ink on bright paper, uint8 of shape (H, W).
+
+    Returns:
+        0-1, of the light on the brightest corner.
+
     >>> paper = np.full((32, 32), 250, np.uint8)
     >>> paper[8:24, :4] = 20
     >>> shadow_depth(paper), shadow_depth(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))

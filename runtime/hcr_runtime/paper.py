@@ -102,6 +102,9 @@ def has_bright_ink(gray: GrayImage) -> bool:
 
     Each block votes with the square of what its extremes differ from its median. Edges of a sheet
     on a desk vote for both alike.
+
+    Args:
+        gray: uint8, shape (H, W).
     """
     darkest, median, brightest = _block_levels(gray, (0.02, 0.5, 0.98)).astype(np.int32)
     darker = np.minimum(median - darkest, CLEAR)
