@@ -21,6 +21,9 @@ COARSE = 20, 41
 BROKEN = 24, 49
 # Darkness of paper's lines, in shares of the darkest ink, and their distance, of the side.
 RULED, PITCH = (0.08, 0.35), (0.12, 0.6)
+# How far from the middle a letter may reach, in shares of the side, before what bends it: crops are
+# tight, and a letter without its end is another one.
+REACH = 0.45
 # Standard deviations of a lens's blur, in shares of the side.
 DEFOCUS = 0.015, 0.035
 
@@ -141,10 +144,14 @@ class Augmentation:
             * scale
         )
         unit = frame / 32
-        (xx, xy), (yx, yy) = np.linalg.inv(forward)
         middle = np.array([ink.shape[1] / 2, ink.shape[0] / 2]) + rng.normal(
             0, self.shift * unit, 2
         )
+        left, top, width, height = cv2.boundingRect(_mask(ink))
+        corners = np.array([[x, y] for x in (left, left + width) for y in (top, top + height)])
+        reach = float(np.abs((corners - middle) @ forward.T).max())
+        forward *= min(1.0, REACH * side / max(reach, 1.0))
+        (xx, xy), (yx, yy) = np.linalg.inv(forward)
         nodes = rng.normal(0, self.elastic * unit, (5, 5, 2)).astype(np.float32)
         source = cv2.resize(nodes, (side, side), interpolation=cv2.INTER_CUBIC)
         along = np.arange(side, dtype=np.float32) - side / 2

@@ -187,7 +187,8 @@ def test_what_is_broken_keeps_its_dots_and_its_reach(
     for ink, torn in _broken(text, ahcd):
         mask = (ink > ink.max() // 5).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask)
-        left = cv2.resize(torn, ink.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        how = cv2.INTER_NEAREST if len(torn) <= len(ink) else cv2.INTER_AREA  # every pixel counts
+        left = cv2.resize(torn, ink.shape[::-1], interpolation=how)
         left = cv2.dilate(left, np.ones((3, 3), np.uint8))  # half a pixel of the coarse grid
         whole = {part for part in range(1, count) if stats[part, cv2.CC_STAT_AREA] >= 4}
         assert whole <= set(parts[left > 0].tolist())
@@ -234,6 +235,20 @@ def test_any_shape_of_image_becomes_square(shape: tuple[int, int]) -> None:
         assert written.dtype == np.uint8
         assert written.shape[0] == written.shape[1]
         assert written.any()
+
+
+@pytest.mark.parametrize("log_scale", [0.12, 0.3])
+def test_a_letter_in_a_tight_crop_is_not_cut(log_scale: float) -> None:
+    """A Q without its end is an O: ink that fills its image stays off the sides of its writings."""
+    ink = cv2.rectangle(np.zeros((48, 40), np.uint8), (1, 1), (38, 46), 255, 3)
+    augment = Augmentation(log_scale=log_scale, shear=0.22, log_aspect=0.14, tight=0.0, noise=0.0)
+    rng, cut, shares = np.random.default_rng(0), 0, []
+    for _ in range(300):
+        written = augment.write(ink, rng) > 50
+        cut += any(side.any() for side in (written[0], written[-1], written[:, 0], written[:, -1]))
+        shares.append(max(cv2.boundingRect(written.astype(np.uint8))[2:]) / len(written))
+    assert cut <= 15
+    assert np.median(shares) > 0.7, "it is not made small for that"
 
 
 def test_tight_crop_of_nothing() -> None:

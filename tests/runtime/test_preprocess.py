@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hcr_edge.datasets import load_dataset
 from hcr_runtime import Classifier, InputSpec, ModelSpec, preprocess
 from hcr_runtime.image import to_gray
-from hcr_runtime.ink import WORK_SIDE, extract_ink
+from hcr_runtime.ink import WORK_SIDE, extract_ink, is_dark
 from hcr_runtime.preprocess import find_glyph
 
 Image = NDArray[np.uint8]
@@ -315,6 +316,37 @@ def test_more_ink_than_paper(spec: ModelSpec) -> None:
     tensor = preprocess(ring, spec)
     assert tensor[0, 0] == 0, "paper around it"
     assert tensor.max() == 1
+
+
+@pytest.mark.parametrize("side", [10, 24, 60])
+@pytest.mark.parametrize("hole", [0, 0.3])
+@pytest.mark.parametrize("dark", [True, False])
+def test_a_zero_fills_its_crop(side: int, hole: float, dark: bool) -> None:
+    """It touches each side in the middle alone, so that the rim is nearly all paper."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    far = np.hypot(x, y) / (side / 2)
+    ink = (far < 1) & (far >= hole)
+    assert ink.mean() > 0.6
+    shown = np.where(ink == dark, 0, 255).astype(np.uint8)
+    assert is_dark(shown) == dark
+    np.testing.assert_array_equal(extract_ink(shown) > 127, ink)
+
+
+def test_digits_in_tight_crops_are_bright(data_dir: Path) -> None:
+    """A seventh of Hoda's zeros was taken for paper; a ۱ may still fill its crop."""
+    digits = load_dataset("hoda", split="train", data_dir=data_dir)
+    chosen = range(0, len(digits), 20)
+    dark = [is_dark(to_gray(digits.images[i])) for i in chosen]
+    assert len(dark) == 3000
+    assert np.mean(dark) < 0.005
+
+
+def test_a_frame_around_a_binarised_letter_is_not_its_paper(tiles: list[Image]) -> None:
+    for tile in tiles:
+        cell = np.where(extract_ink(tile) > 110, 0, 255).astype(np.uint8)
+        cell = cv2.resize(cell, (64, 64), interpolation=cv2.INTER_NEAREST)
+        cv2.rectangle(cell, (0, 0), (63, 63), 0, 7)  # four pixels of it lie inside
+        assert is_dark(cell)
 
 
 def _grainy(tile: Image, darkness: float, spread: float) -> Image:
