@@ -220,34 +220,18 @@ def shrink(gray: GrayImage) -> GrayImage:
 def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     """How much darker, and how much brighter, each pixel is than the paper; uint8 each."""
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    if _rim_spread(grid) <= UNEVEN:
-        return _beside(gray, _paper_of_even_rim(gray, grid))
-    if (flat := _paper_of_two_levels(gray)) is not None:
+    even = _rim_spread(grid) <= UNEVEN
+    most = int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
+    if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:
+        return _beside(gray, most)
+    if (flat := _paper_of_two_levels(gray, grid)) is not None:
         return _beside(gray, flat)
+    if even:
+        return _beside(gray, most)
     surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
     size = gray.shape[::-1]
     level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
     return cv2.subtract(level, gray), cv2.subtract(gray, level)
-
-
-def _paper_of_even_rim(gray: GrayImage, grid: GrayImage) -> int:
-    """Brightness of the paper where that of the rim is even: what fills most of the image.
-
-    But a zero may fill its crop: then, of two levels, that of the rim, unless it is of a frame,
-    which is no longer in most of the corners one cell of the grid away from them.
-    """
-    rim, most = int(grid[0, 0]), int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
-    if abs(rim - most) < LEVEL_GAP or not _has_two_levels(gray):
-        return most
-    within = grid[1 :: GRID - 3, 1 :: GRID - 3].astype(np.int16)
-    return rim if np.count_nonzero(np.abs(within - rim) < LEVEL_GAP) >= 3 else most
-
-
-def _has_two_levels(gray: GrayImage) -> bool:
-    low, high, _, _ = cv2.minMaxLoc(gray)
-    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
-    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
-    return high - low >= LEVEL_GAP and near_low + near_high >= TWO_LEVELS * gray.size
 
 
 def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
@@ -259,16 +243,23 @@ def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
     return cv2.subtract(level, gray), cv2.subtract(gray, level)
 
 
-def _paper_of_two_levels(gray: GrayImage) -> int | None:
+def _paper_of_two_levels(gray: GrayImage, grid: GrayImage) -> int | None:
     """Brightness of the paper where the image has two levels alone; None where it has more.
 
-    A tight crop of a binarised glyph has ink on its rim, and often more ink than paper. Paper is
-    what fills most corners, or else most of the rim.
+    A tight crop of a binarised glyph has ink on its rim, and often more ink than paper; a frame
+    may lie around it. Paper is what fills most of the image where it lies behind all corners too,
+    a cell of the grid away from them; or else what fills most corners, or most of the rim.
     """
-    if not _has_two_levels(gray):
-        return None
     low, high, _, _ = cv2.minMaxLoc(gray)
+    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
+    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
+    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
+        return None
     threshold = (low + high) / 2
+    behind = grid[1 :: GRID - 3, 1 :: GRID - 3] > threshold
+    most = near_high > near_low
+    if (behind == most).all():
+        return int(high if most else low)
     corners = gray[:: gray.shape[0] - 1 or 1, :: gray.shape[1] - 1 or 1] > threshold
     share = float(corners.mean())
     if share == 0.5:

@@ -341,12 +341,19 @@ def test_digits_in_tight_crops_are_bright(data_dir: Path) -> None:
     assert np.mean(dark) < 0.005
 
 
-def test_a_frame_around_a_binarised_letter_is_not_its_paper(tiles: list[Image]) -> None:
+@pytest.mark.parametrize("thickness", [1, 2, 3])
+@pytest.mark.parametrize("sides", [2, 3, 4])
+def test_a_frame_around_a_binarised_letter_is_not_its_paper(
+    thickness: int, sides: int, tiles: list[Image]
+) -> None:
     for tile in tiles:
         cell = np.where(extract_ink(tile) > 110, 0, 255).astype(np.uint8)
+        cell = cv2.copyMakeBorder(cell, 4, 4, 4, 4, cv2.BORDER_CONSTANT, value=255)
         cell = cv2.resize(cell, (64, 64), interpolation=cv2.INTER_NEAREST)
-        cv2.rectangle(cell, (0, 0), (63, 63), 0, 7)  # four pixels of it lie inside
+        cv2.rectangle(cell, (0, 0), (63, 63), 0, 2 * thickness - 1)  # half of it lies outside
+        cell = cell[thickness * (sides < 4) :, thickness * (sides < 3) :]
         assert is_dark(cell)
+        assert not is_dark(255 - cell)
 
 
 def _grainy(tile: Image, darkness: float, spread: float) -> Image:
