@@ -15,10 +15,11 @@ from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, is_dark, shadow_depth, shrink
+from hcr_runtime.ink import Extent, is_dark, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
+from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.prediction import (
     Prediction,
     Scores,

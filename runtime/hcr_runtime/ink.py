@@ -1,35 +1,22 @@
 """Ink of a grey image: how much each pixel differs from its paper, and where the ink lies.
 
-The paper's brightness (a curved surface where the light is uneven; of an image that has two levels
-alone, the level of most corners) is subtracted, the polarity is found, the contrast stretched
-between the paper's noise and the ink's mean.
+The brightness of the paper (see `paper_level`) is subtracted, the polarity is found, the contrast
+stretched between the paper's noise and the ink's mean.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
+from hcr_runtime.paper_level import differences
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
 # time, and leaves at least twice the tensor's resolution.
 WORK_SIDE = 128
-# Grid on which the paper's brightness is fitted.
-GRID = 16
-# Differences of brightness (0-255) between the image's sides that count as uneven light.
-UNEVEN = 10.0
-# Corners, of so many cells of the grid, that differ so much (0-255) lie in another light.
-CORNER, SHADOW = 2, 30
-# An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
-# binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
-TWO_LEVELS = 0.7
-LEVEL_WIDTH = 3
-LEVEL_GAP = 60
 # An image is blank whose ink differs from its paper by less than this (0-255); up to the second
 # number also by less than so many times what the paper differs from itself.
 MIN_CONTRAST = 8.0
@@ -42,8 +29,6 @@ FILLING = 0.85
 # A line is ink nearly everywhere in so much of the image at both of its ends, and as thick as this
 # share of the image's longer side at most.
 LINE_END, LINE_SHARE, LINE_THICKNESS = 1 / 16, 0.8, 1 / 20
-# Keeps the fit solvable where all paper lies on one line.
-_RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +133,7 @@ def lift_ink(gray: GrayImage) -> GrayImage:
     The first half of `extract_ink`; lifting ink twice is lifting it once, which lets
     augmentation work on ink.
     """
-    darker, brighter = _differences(shrink(gray))
+    darker, brighter = differences(shrink(gray))
     return darker if _outweighs(darker, brighter) else brighter
 
 
@@ -160,33 +145,7 @@ def is_dark(gray: GrayImage) -> bool:
     >>> is_dark(paper), is_dark(255 - paper)
     (True, False)
     """
-    return _outweighs(*_differences(shrink(gray)))
-
-
-def shadow_depth(gray: GrayImage) -> float:
-    """Return what share of the light a shadow on a corner of a grey image takes; 0 for none.
-
-    Strokes on the sides of a tight crop fill no corner, but where it is very small: then 0.
-
-    Args:
-        gray: Dark ink on bright paper, uint8 of shape (H, W).
-
-    Returns:
-        0-1, of the light on the brightest corner.
-
-    >>> paper = np.full((32, 32), 250, np.uint8)
-    >>> paper[8:24, :4] = 20
-    >>> shadow_depth(paper), shadow_depth(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))
-    (0.0, 0.4)
-    """
-    if min(gray.shape) < 2 * GRID:
-        return 0.0
-    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    ends = slice(CORNER), slice(-CORNER, None)
-    corners = [grid[rows, columns] for rows in ends for columns in ends]
-    darkest = min(int(corner.max()) for corner in corners)
-    brightest = max(int(corner.min()) for corner in corners)
-    return 1 - darkest / brightest if brightest - darkest > SHADOW else 0.0
+    return _outweighs(*differences(shrink(gray)))
 
 
 def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
@@ -215,95 +174,3 @@ def shrink(gray: GrayImage) -> GrayImage:
     # Whole blocks alone: OpenCV's averaging is several times faster for them.
     whole = gray[: size[1] * block, : size[0] * block]
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
-    """How much darker, and how much brighter, each pixel is than the paper; uint8 each."""
-    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    even = _rim_spread(grid) <= UNEVEN
-    most = int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
-    if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:
-        return _beside(gray, most)
-    if (flat := _paper_of_two_levels(gray, grid)) is not None:
-        return _beside(gray, flat)
-    if even:
-        return _beside(gray, most)
-    surface = _fit_surface(grid.reshape(-1).astype(np.float32)).reshape(GRID, GRID)
-    size = gray.shape[::-1]
-    level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
-    return cv2.subtract(level, gray), cv2.subtract(gray, level)
-
-
-def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
-    """As `_differences`, of paper of one brightness."""
-    if paper == 255:  # nothing is brighter
-        return np.asarray(cv2.bitwise_not(gray)), np.zeros_like(gray)
-    # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
-    level = np.full_like(gray, paper)
-    return cv2.subtract(level, gray), cv2.subtract(gray, level)
-
-
-def _paper_of_two_levels(gray: GrayImage, grid: GrayImage) -> int | None:
-    """Brightness of the paper where the image has two levels alone; None where it has more.
-
-    A tight crop of a binarised glyph has ink on its rim, and often more ink than paper; a frame
-    may lie around it. Paper is what fills most of the image where it lies behind all corners too,
-    a cell of the grid away from them; or else what fills most corners, or most of the rim.
-    """
-    low, high, _, _ = cv2.minMaxLoc(gray)
-    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
-    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
-    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
-        return None
-    threshold = (low + high) / 2
-    behind = grid[1 :: GRID - 3, 1 :: GRID - 3] > threshold
-    most = near_high > near_low
-    if (behind == most).all():
-        return int(high if most else low)
-    corners = gray[:: gray.shape[0] - 1 or 1, :: gray.shape[1] - 1 or 1] > threshold
-    share = float(corners.mean())
-    if share == 0.5:
-        rim = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-        share = float((rim > threshold).mean())
-    return int(high if share > 0.5 else low)
-
-
-def _rim_spread(grid: GrayImage) -> int:
-    """Difference between the brightest and the darkest of the sides and corners of the grid."""
-    # Plain lists: for four sides of 16 numbers several times faster than arrays.
-    top: list[int] = grid[0].tolist()
-    bottom: list[int] = grid[-1].tolist()
-    sides = (top, bottom, grid[:, 0].tolist(), grid[:, -1].tolist())
-    levels: list[int] = [sorted(side)[GRID // 2] for side in sides]
-    levels += (top[0], top[-1], bottom[0], bottom[-1])
-    return max(levels) - min(levels)
-
-
-@cache
-def _surface() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Terms of a quadratic surface in each grid cell, (GRID * GRID, 6), and their inverse.
-
-    Made when first needed: linear algebra brings threads and their memory with it.
-    """
-    axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
-    x, y = np.tile(axis, GRID), np.repeat(axis, GRID)
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
-    return terms, np.asarray(np.linalg.pinv(terms), np.float32)
-
-
-def _fit_surface(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Brightness of the paper in each grid cell: a quadratic surface through those that are paper.
-
-    Args:
-        levels: Brightness of the cells, float32 of shape (GRID * GRID,).
-    """
-    terms, inverse = _surface()
-    surface = terms @ (inverse @ levels)
-    for _ in range(3):
-        residual = np.abs(levels - surface)
-        # Paper is the majority: ink cells are the outliers beyond twice the median residual.
-        middle = float(np.partition(residual, residual.size // 2)[residual.size // 2])
-        paper = residual <= max(2.0 * middle, 3.0)
-        base = terms[paper]
-        surface = terms @ np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[paper])
-    return np.asarray(surface, np.float32)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.ink import shadow_depth, shrink
+from hcr_runtime.ink import shrink
 from hcr_runtime.paper import has_bright_ink, lift_page
+from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.rulings import run_of_ink
 
 # Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.

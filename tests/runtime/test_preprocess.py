@@ -332,6 +332,29 @@ def test_a_zero_fills_its_crop(side: int, hole: float, dark: bool) -> None:
     np.testing.assert_array_equal(extract_ink(shown) > 127, ink)
 
 
+def _photographed(tile: Image, blur: float, light: float, rng: np.random.Generator) -> Image:
+    """A letter of a thick pen, cut out where its ink ends, from a photograph of grey paper."""
+    ink = np.clip(cv2.resize(extract_ink(tile), (128, 128), interpolation=cv2.INTER_CUBIC), 0, 255)
+    ink = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
+    x, y, width, height = cv2.boundingRect(np.uint8(ink > 80))
+    page = cv2.GaussianBlur(225 - 160 * (ink / 255), (0, 0), blur) + rng.normal(0, 5, ink.shape)
+    page *= 1 - light * np.linspace(0, 1, 128)
+    return np.clip(page[y : y + height, x : x + width], 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("blur", [1.0, 2.0])
+@pytest.mark.parametrize("light", [0.0, 0.3])
+@pytest.mark.parametrize("dark", [True, False])
+def test_ink_on_the_rim_of_a_photographed_crop_is_still_ink(
+    blur: float, light: float, dark: bool, tiles: list[Image]
+) -> None:
+    """Of a thick pen most of it was taken for paper."""
+    rng = np.random.default_rng(0)
+    crops = [_photographed(tile, blur, light, rng) for tile in tiles]
+    right = [is_dark(crop if dark else 255 - crop) == dark for crop in crops]
+    assert np.mean(right) >= 0.8
+
+
 def test_digits_in_tight_crops_are_bright(data_dir: Path) -> None:
     """A seventh of Hoda's zeros was taken for paper; a ۱ may still fill its crop."""
     digits = load_dataset("hoda", split="train", data_dir=data_dir)

@@ -1,0 +1,218 @@
+"""Brightness of the paper of one glyph's image, behind its ink and around it.
+
+Of even light it is one level; of uneven light a quadratic surface, through what is paper and not
+ink or the edge of a shadow. A tight crop may hold more ink than paper.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# Grid on which the paper's brightness is fitted.
+GRID = 16
+# Differences of brightness (0-255) between the image's sides that count as uneven light.
+UNEVEN = 10.0
+# Corners, of so many cells of the grid, that differ so much (0-255) lie in another light.
+CORNER, SHADOW = 2, 30
+# Corners of so many cells a thick pen does not fill.
+LARGE_CORNER = 4
+# An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
+# binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
+TWO_LEVELS = 0.7
+LEVEL_WIDTH = 3
+LEVEL_GAP = 60
+# Ink and paper are of two kinds where they differ by so much (0-255), and no more than a hundredth
+# of the image by half as much again: in uneven light, ink is a third.
+KINDS_GAP, THIRD, THIRD_SHARE = 40, 0.5, 0.01
+# Paper that fills more of the image than the second number is found without; of less than the first
+# no surface is known.
+LEAST_PAPER, MOST_PAPER = 0.1, 0.7
+# Keeps the fit solvable where all paper lies on one line.
+_RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
+
+
+def differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
+    """Return how much darker, and how much brighter, each pixel is than the paper.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+
+    Returns:
+        Two arrays like `gray`; where one is above 0 the other is 0.
+
+    >>> paper = np.full((32, 32), 250, np.uint8)
+    >>> paper[8:24, 14:18] = 20
+    >>> [int(difference.max()) for difference in differences(paper)]
+    [230, 0]
+    """
+    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    even = _rim_spread(grid) <= UNEVEN
+    most = int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
+    if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:
+        return _beside(gray, most)
+    if (flat := _paper_of_two_levels(gray, grid)) is not None:
+        return _beside(gray, flat)
+    if even:
+        return _beside(gray, most)
+    surface = _fit_surface(gray, grid)
+    size = gray.shape[::-1]
+    level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
+    return cv2.subtract(level, gray), cv2.subtract(gray, level)
+
+
+def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
+    """As `differences`, of paper of one brightness."""
+    if paper == 255:  # nothing is brighter
+        return np.asarray(cv2.bitwise_not(gray)), np.zeros_like(gray)
+    # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
+    level = np.full_like(gray, paper)
+    return cv2.subtract(level, gray), cv2.subtract(gray, level)
+
+
+def _paper_of_two_levels(gray: GrayImage, grid: GrayImage) -> int | None:
+    """Brightness of the paper where the image has two levels alone; None where it has more."""
+    low, high, _, _ = cv2.minMaxLoc(gray)
+    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
+    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
+    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
+        return None
+    threshold = (low + high) / 2
+    return int(high if _is_paper_bright(grid > threshold, gray > threshold) else low)
+
+
+def _rim_spread(grid: GrayImage) -> int:
+    """Difference between the brightest and the darkest of the sides and corners of the grid."""
+    # Plain lists: for four sides of 16 numbers several times faster than arrays.
+    top: list[int] = grid[0].tolist()
+    bottom: list[int] = grid[-1].tolist()
+    sides = (top, bottom, grid[:, 0].tolist(), grid[:, -1].tolist())
+    levels: list[int] = [sorted(side)[GRID // 2] for side in sides]
+    levels += (top[0], top[-1], bottom[0], bottom[-1])
+    return max(levels) - min(levels)
+
+
+@cache
+def _surface() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Terms of a quadratic surface in each grid cell, (GRID * GRID, 6), and their inverse.
+
+    Made when first needed: linear algebra brings threads and their memory with it.
+    """
+    axis = np.linspace(-0.5, 0.5, GRID, dtype=np.float32)
+    x, y = np.tile(axis, GRID), np.repeat(axis, GRID)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    return terms, np.asarray(np.linalg.pinv(terms), np.float32)
+
+
+def _fit_surface(gray: GrayImage, grid: GrayImage) -> NDArray[np.float32]:
+    """Brightness of the paper: a quadratic surface through those cells of the grid that are paper.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+        grid: The same, uint8 of shape (GRID, GRID).
+
+    Returns:
+        float32 of shape (GRID, GRID).
+    """
+    levels = grid.reshape(-1).astype(np.float32)
+    terms, inverse = _surface()
+    alike = _of_papers_kind(gray, grid)
+    surface = terms @ (inverse @ levels) if alike is None else _through(levels, alike)
+    for _ in range(3):
+        residual = np.abs(levels - surface)
+        # Paper is the majority, of these: ink cells are beyond twice the median residual.
+        known = residual if alike is None else residual[alike]
+        middle = float(np.partition(known, known.size // 2)[known.size // 2])
+        paper = residual <= max(2.0 * middle, 3.0)
+        surface = _through(levels, paper if alike is None else paper & alike)
+    return np.asarray(surface, np.float32).reshape(GRID, GRID)
+
+
+def _through(levels: NDArray[np.float32], cells: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The surface that is nearest to the levels of some cells, in all of them."""
+    terms, _ = _surface()
+    base = terms[cells]
+    solved = np.linalg.solve(base.T @ base + _RIDGE, base.T @ levels[cells])
+    return np.asarray(terms @ solved, np.float32)
+
+
+def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | None:
+    """Which cells are of the paper's kind where there are two kinds, (GRID * GRID,), or None.
+
+    So it is in a tight crop of a thick glyph, most of which may be ink. Where a corner lies in
+    another light the kinds are not ink and paper.
+    """
+    darkest, brightest = _corners(grid, LARGE_CORNER)
+    if brightest - darkest > SHADOW:
+        return None
+    threshold, _ = cv2.threshold(gray, 0, 1, cv2.THRESH_OTSU)
+    bright = grid > threshold
+    many = np.bincount(gray.reshape(-1), minlength=256)
+    split = int(threshold) + 1
+    low, high = _median(many[:split]), split + _median(many[split:])
+    if not bright.any() or high - low < KINDS_GAP:
+        return None
+    beyond = round(THIRD * (high - low))
+    third = many[: max(0, low - beyond)].sum() + many[high + beyond + 1 :].sum()
+    if third > THIRD_SHARE * gray.size:
+        return None
+    alike = np.asarray((bright == _is_paper_bright(bright, bright)).reshape(-1))
+    share = np.count_nonzero(alike) / alike.size
+    return alike if LEAST_PAPER <= share < MOST_PAPER else None
+
+
+def _median(counts: NDArray[np.int64]) -> int:
+    """The level that halves the pixels that are counted by level."""
+    total = np.cumsum(counts)
+    return int(np.searchsorted(total, total[-1] / 2)) if len(total) else 0
+
+
+def _is_paper_bright(bright: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
+    """Which of two kinds of brightness is paper, of the grid's cells and of the `whole` image.
+
+    Paper is what fills most of the image where it lies behind all corners too, a cell away from
+    them: a frame may lie around it. Or else it is what fills most corners, or most of the rim.
+    """
+    most = bool(2 * np.count_nonzero(bright) > bright.size)
+    if (bright[1 :: GRID - 3, 1 :: GRID - 3] == most).all():
+        return most
+    share = float(whole[:: len(whole) - 1 or 1, :: whole.shape[1] - 1 or 1].mean())
+    if share == 0.5:
+        share = float(np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]]).mean())
+    return share > 0.5
+
+
+def shadow_depth(gray: GrayImage) -> float:
+    """Return what share of the light a shadow on a corner of a grey image takes; 0 for none.
+
+    Strokes on the sides of a tight crop fill no corner, but where it is very small: then 0.
+
+    Args:
+        gray: Dark ink on bright paper, uint8 of shape (H, W).
+
+    Returns:
+        0-1, of the light on the brightest corner.
+
+    >>> paper = np.full((32, 32), 250, np.uint8)
+    >>> paper[8:24, :4] = 20
+    >>> shadow_depth(paper), shadow_depth(np.where(np.arange(32) < 12, 150, paper).astype(np.uint8))
+    (0.0, 0.4)
+    """
+    if min(gray.shape) < 2 * GRID:
+        return 0.0
+    grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    darkest, brightest = _corners(grid, CORNER)
+    return 1 - darkest / brightest if brightest - darkest > SHADOW else 0.0
+
+
+def _corners(grid: GrayImage, cells: int) -> tuple[int, int]:
+    """Brightness of the darkest and of the brightest corner, of so many cells a side."""
+    ends = slice(cells), slice(-cells, None)
+    corners = [grid[rows, columns] for rows in ends for columns in ends]
+    darkest = min(int(corner.max()) for corner in corners)
+    return darkest, max(int(corner.min()) for corner in corners)
