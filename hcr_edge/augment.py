@@ -95,8 +95,7 @@ class Augmentation:
         warped = self._warp(ink, rng)
         warped = self._pen(warped, rng)
         if rng.random() < self.tight:
-            # A third of them end where the ink does.
-            warped = _crop(warped, max(0.0, rng.uniform(-0.15, 0.3)))
+            warped = _crop(warped, rng.uniform(0.02, 0.3))
         if rng.random() < self.blur:
             warped = cv2.GaussianBlur(warped, (0, 0), rng.uniform(0.5, 1.2))
         if rng.random() < self.noise:
