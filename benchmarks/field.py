@@ -122,10 +122,20 @@ def shake(length: int) -> Damage:
     return damage
 
 
-def tight(ink: Ink, rng: np.random.Generator) -> Ink:
+def tight(after: Damage | None = None) -> Damage:
     """Cut the picture where the ink ends."""
-    left, top, width, height = cv2.boundingRect(np.uint8(ink > 0.3))
-    return photograph(ink)[top : top + height, left : left + width]
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        picture = photograph(ink) if after is None else after(ink, rng)
+        left, top, width, height = cv2.boundingRect(np.uint8(ink > 0.3))
+        return picture[top : top + height, left : left + width]
+
+    return damage
+
+
+def sidelong(depth: float) -> Damage:
+    """Let light come from the left, by so much less on the right."""
+    return lambda ink, rng: photograph(ink) * (1 - depth * np.linspace(0, 1, SIDE))
 
 
 def jpeg(quality: int) -> Damage:
@@ -148,7 +158,10 @@ DAMAGES: dict[str, Damage] = {
     "four edges of a cell": cell(4, 0),
     "four edges, inside": cell(4, 6),
     "four faint edges": cell(4, 0, 70),
-    "cut where the ink ends": tight,
+    "cut where the ink ends": tight(),
+    "so cut, noise of 10": tight(noise(10)),
+    "so cut, out of focus, 2 pixels": tight(blur(2)),
+    "so cut, light from the side": tight(sidelong(0.3)),
     "shadow of 45 %, sharp": shadow(0.45, 1.5),
     "shadow of 45 %, soft": shadow(0.45, 12),
     "coarse paper": grain(5, 10),
