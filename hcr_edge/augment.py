@@ -227,7 +227,7 @@ def _thin(mask: Ink) -> Ink:
 
 def _mask(ink: Ink) -> Ink:
     """255 where ink is darker than a fifth of the darkest."""
-    return np.asarray(cv2.compare(ink, int(ink.max()) // 5, cv2.CMP_GT), np.uint8)
+    return np.asarray(cv2.threshold(ink, int(ink.max()) // 5, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def _survives(thinner: Ink, ink: Ink) -> bool:

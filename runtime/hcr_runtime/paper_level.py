@@ -20,18 +20,18 @@ GRID = 16
 UNEVEN = 10.0
 # Corners, of so many cells of the grid, that differ so much (0-255) lie in another light.
 CORNER, SHADOW = 2, 30
-# Corners of so many cells a thick pen does not fill.
-LARGE_CORNER = 4
+# Corners of so many cells a thick pen hardly fills; light makes them differ by at most so much of
+# what tells ink from paper.
+LARGE_CORNER, SHADED = 4, 0.6
 # An image with so much of it this close (0-255) to one of two levels, which differ by so much, was
 # binarised, or drawn: its light cannot be uneven, however much ink lies on its rim.
 TWO_LEVELS = 0.7
 LEVEL_WIDTH = 3
 LEVEL_GAP = 60
-# Ink and paper are of two kinds where they differ by so much (0-255), and no more than a hundredth
-# of the image by half as much again: in uneven light, ink is a third.
+# There are two kinds of brightness where their medians differ by so much (0-255), and hardly any
+# pixels lie beyond either by more than a share of that: those are ink on lit and on shaded paper.
 KINDS_GAP, THIRD, THIRD_SHARE = 40, 0.5, 0.01
-# Paper that fills more of the image than the second number is found without; of less than the first
-# no surface is known.
+# Through fewer cells than this share no surface is known; with more, paper is found without.
 LEAST_PAPER, MOST_PAPER = 0.1, 0.7
 # Keeps the fit solvable where all paper lies on one line.
 _RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
@@ -54,13 +54,14 @@ def differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
     even = _rim_spread(grid) <= UNEVEN
     most = int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
-    if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:
+    if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:  # the rim is like most of the image
         return _beside(gray, most)
     if (flat := _paper_of_two_levels(gray, grid)) is not None:
         return _beside(gray, flat)
-    if even:
+    alike = _of_papers_kind(gray, grid)
+    if even and alike is None:
         return _beside(gray, most)
-    surface = _fit_surface(gray, grid)
+    surface = _fit_surface(grid, alike)
     size = gray.shape[::-1]
     level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
     return cv2.subtract(level, gray), cv2.subtract(gray, level)
@@ -109,19 +110,18 @@ def _surface() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return terms, np.asarray(np.linalg.pinv(terms), np.float32)
 
 
-def _fit_surface(gray: GrayImage, grid: GrayImage) -> NDArray[np.float32]:
+def _fit_surface(grid: GrayImage, alike: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """Brightness of the paper: a quadratic surface through those cells of the grid that are paper.
 
     Args:
-        gray: Uint8 of shape (H, W).
-        grid: The same, uint8 of shape (GRID, GRID).
+        grid: The image, uint8 of shape (GRID, GRID).
+        alike: Which cells may be paper, (GRID * GRID,); None for all.
 
     Returns:
         float32 of shape (GRID, GRID).
     """
     levels = grid.reshape(-1).astype(np.float32)
     terms, inverse = _surface()
-    alike = _of_papers_kind(gray, grid)
     surface = terms @ (inverse @ levels) if alike is None else _through(levels, alike)
     for _ in range(3):
         residual = np.abs(levels - surface)
@@ -144,18 +144,20 @@ def _through(levels: NDArray[np.float32], cells: NDArray[np.bool_]) -> NDArray[n
 def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | None:
     """Which cells are of the paper's kind where there are two kinds, (GRID * GRID,), or None.
 
-    So it is in a tight crop of a thick glyph, most of which may be ink. Where a corner lies in
-    another light the kinds are not ink and paper.
+    So it is in a tight crop of a thick glyph, most of which may be ink. Where a corner lies in a
+    shadow the kinds are not ink and paper.
     """
-    darkest, brightest = _corners(grid, LARGE_CORNER)
-    if brightest - darkest > SHADOW:
-        return None
     threshold, _ = cv2.threshold(gray, 0, 1, cv2.THRESH_OTSU)
     bright = grid > threshold
+    if not bright.any():
+        return None
     many = np.bincount(gray.reshape(-1), minlength=256)
     split = int(threshold) + 1
     low, high = _median(many[:split]), split + _median(many[split:])
-    if not bright.any() or high - low < KINDS_GAP:
+    if high - low < KINDS_GAP:
+        return None
+    darkest, brightest = _corners(grid, LARGE_CORNER)
+    if brightest - darkest > max(SHADOW, SHADED * (high - low)):
         return None
     beyond = round(THIRD * (high - low))
     third = many[: max(0, low - beyond)].sum() + many[high + beyond + 1 :].sum()
@@ -169,28 +171,35 @@ def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | Non
 def _median(counts: NDArray[np.int64]) -> int:
     """The level that halves the pixels that are counted by level."""
     total = np.cumsum(counts)
-    return int(np.searchsorted(total, total[-1] / 2)) if len(total) else 0
+    return int(np.searchsorted(total, total[-1] / 2))
 
 
 def _is_paper_bright(bright: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
-    """Which of two kinds of brightness is paper, of the grid's cells and of the `whole` image.
+    """Tell which of two kinds of brightness is paper.
 
     Paper is what fills most of the image where it lies behind all corners too, a cell away from
     them: a frame may lie around it. Or else it is what fills most corners, or most of the rim.
+
+    Args:
+        bright: Which cells are of the brighter kind, (GRID, GRID).
+        whole: Of what the corners and the rim are taken: `bright` again, or the image's pixels.
     """
     most = bool(2 * np.count_nonzero(bright) > bright.size)
     if (bright[1 :: GRID - 3, 1 :: GRID - 3] == most).all():
         return most
-    share = float(whole[:: len(whole) - 1 or 1, :: whole.shape[1] - 1 or 1].mean())
-    if share == 0.5:
-        share = float(np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]]).mean())
-    return share > 0.5
+    corners = whole[:: len(whole) - 1 or 1, :: whole.shape[1] - 1 or 1]
+    rim = np.concatenate([whole[0], whole[-1], whole[:, 0], whole[:, -1]])
+    for part in (corners, rim):
+        if (share := float(part.mean())) != 0.5:
+            return share > 0.5
+    return most
 
 
 def shadow_depth(gray: GrayImage) -> float:
     """Return what share of the light a shadow on a corner of a grey image takes; 0 for none.
 
-    Strokes on the sides of a tight crop fill no corner, but where it is very small: then 0.
+    Strokes of a thick pen may fill the corners of a tight crop; but where ink and paper are told
+    apart, and in a very small image, that is no shadow.
 
     Args:
         gray: Dark ink on bright paper, uint8 of shape (H, W).
@@ -207,11 +216,17 @@ def shadow_depth(gray: GrayImage) -> float:
         return 0.0
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
     darkest, brightest = _corners(grid, CORNER)
-    return 1 - darkest / brightest if brightest - darkest > SHADOW else 0.0
+    if brightest - darkest <= SHADOW or _of_papers_kind(gray, grid) is not None:
+        return 0.0
+    return 1 - darkest / brightest
 
 
 def _corners(grid: GrayImage, cells: int) -> tuple[int, int]:
-    """Brightness of the darkest and of the brightest corner, of so many cells a side."""
+    """The darkest corner's highest brightness, and the brightest one's lowest.
+
+    Each is of `cells` a side: one that ink does not fill is not dark, nor is one that it touches
+    bright.
+    """
     ends = slice(cells), slice(-cells, None)
     corners = [grid[rows, columns] for rows in ends for columns in ends]
     darkest = min(int(corner.max()) for corner in corners)

@@ -225,10 +225,10 @@ def test_size_lies_between_the_resolutions(discs: NDArray[np.uint8]) -> None:
     assert shapes == {(side, side) for side in range(40, 45)}
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (20, 60), (60, 20)])
+@pytest.mark.parametrize("shape", [(32, 32), (20, 60), (60, 20), (1, 1)])
 def test_any_shape_of_image_becomes_square(shape: tuple[int, int]) -> None:
     ink = np.zeros(shape, np.uint8)
-    ink[shape[0] // 4 : -shape[0] // 4, shape[1] // 4 : -shape[1] // 4] = 255
+    ink[shape[0] // 4 : -(shape[0] // 4) or None, shape[1] // 4 : -(shape[1] // 4) or None] = 255
     rng = np.random.default_rng(0)
     for _ in range(30):
         written = Augmentation()(ink, rng)

@@ -330,6 +330,9 @@ def test_a_zero_fills_its_crop(side: int, hole: float, dark: bool) -> None:
     shown = np.where(ink == dark, 0, 255).astype(np.uint8)
     assert is_dark(shown) == dark
     np.testing.assert_array_equal(extract_ink(shown) > 127, ink)
+    noise = np.random.default_rng(0).normal(0, 4, ink.shape)
+    photograph = cv2.GaussianBlur(np.where(ink == dark, 65.0, 225.0), (0, 0), 0.7) + noise
+    assert is_dark(np.clip(photograph, 0, 255).astype(np.uint8)) == dark
 
 
 def _photographed(tile: Image, blur: float, light: float, rng: np.random.Generator) -> Image:
