@@ -26,7 +26,13 @@ Image = NDArray[np.uint8]
 Ink = NDArray[np.float32]
 Damage = Callable[[Ink, np.random.Generator], NDArray[np.float64 | np.float32]]
 
-SETS = {"arabic-letters": "ahcd", "arabic-letters-nano": "ahcd", "persian-digits": "hoda"}
+SETS = {
+    "arabic-letters": "ahcd",
+    "arabic-letters-nano": "ahcd",
+    "persian-digits": "hoda",
+    "russian-letters": "comnist-cyrillic",
+    "latin-letters": "az+sd19+mohneesh+charwizard+ateam@latin-letters",
+}
 SIDE, PAPER, DARKNESS = 128, 225, 160
 
 
