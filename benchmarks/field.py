@@ -144,6 +144,34 @@ def sidelong(depth: float) -> Damage:
     return lambda ink, rng: photograph(ink) * (1 - depth * np.linspace(0, 1, SIDE))
 
 
+def frame(thickness: int) -> Damage:
+    """Surround the paper with a dark frame of so many pixels."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        inner = SIDE - 2 * thickness
+        paper = cv2.resize(photograph(ink), (inner, inner), interpolation=cv2.INTER_AREA)
+        picture = cv2.copyMakeBorder(
+            paper, *4 * (thickness,), cv2.BORDER_CONSTANT, value=PAPER - DARKNESS
+        )
+        return cv2.GaussianBlur(picture, (0, 0), 1) + rng.normal(0, 4, ink.shape)
+
+    return damage
+
+
+def note(desk: float, share: float) -> Damage:
+    """Lay the paper, of so much of the picture's side, on a dark desk, up to 15 degrees aslant."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        turn = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), rng.uniform(-15, 15), share)
+        size = (SIDE, SIDE)
+        seen = cv2.warpAffine(photograph(ink), turn, size, flags=cv2.INTER_AREA)
+        covered = cv2.warpAffine(np.ones_like(ink), turn, size)
+        picture = cv2.GaussianBlur(seen + desk * (1 - covered), (0, 0), 1)
+        return picture + rng.normal(0, 4, ink.shape)
+
+    return damage
+
+
 def jpeg(quality: int) -> Damage:
     """Compress a picture that is a little noisy."""
 
@@ -164,6 +192,8 @@ DAMAGES: dict[str, Damage] = {
     "four edges of a cell": cell(4, 0),
     "four edges, inside": cell(4, 6),
     "four faint edges": cell(4, 0, 70),
+    "a frame of 12 pixels": frame(12),
+    "a note on a dark desk": note(60, 0.7),
     "cut where the ink ends": tight(),
     "so cut, noise of 10": tight(noise(10)),
     "so cut, out of focus, 2 pixels": tight(blur(2)),

@@ -29,6 +29,7 @@ from hcr_runtime.prediction import (
 )
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.reading import Reading, choose
+from hcr_runtime.sheet import cut_sheet
 from hcr_runtime.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class _Seen(NamedTuple):
         tensor: What the model is given.
         extent: Of the image's ink.
         crowd: The image itself, grey and small, where there may be more in it than a glyph.
-        shadowed: Whether a shadow lies on it then.
+        uneven: Whether a shadow lies on it then, or a dark ground around its paper.
     """
 
     tensor: NDArray[np.float32]
     extent: Extent
     crowd: GrayImage | None
-    shadowed: bool
+    uneven: bool = False
 
 
 class Classifier:
@@ -173,8 +174,9 @@ class Classifier:
         """Read one character.
 
         An image that is full of ink gets a second look where it is not read, where lines cross
-        it, or where a shadow lies on it: its paper is made even, and lines from one side to the
-        other are erased.
+        it, where a shadow lies on it, or where the ink may be a sheet of paper on a dark ground:
+        the sheet is cut out, its paper made even, and lines from one side to the other are
+        erased.
 
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
@@ -323,7 +325,7 @@ class Classifier:
             (index, one.crowd)
             for index, one in enumerate(seen)
             if one.crowd is not None
-            and (one.extent.lined or one.shadowed or not readings[index].is_sure(self.spec))
+            and (one.extent.lined or one.uneven or not readings[index].is_sure(self.spec))
         ]
         if unclear:
             self._look_again(seen, readings, unclear)
@@ -338,14 +340,14 @@ class Classifier:
         looks = []
         for index, crowd in unclear:
             # What was read surely in one light was read in the right polarity; frames confuse it.
-            known = readings[index].is_sure(self.spec) and not seen[index].shadowed
+            known = readings[index].is_sure(self.spec) and not seen[index].uneven
             dark = is_dark(crowd) if known else None
             looks.append(look_again(crowd, seen[index].extent.lined, dark))
         again = [self._see(look.image, "bgr", False) for look in looks]
         scores = self._scores(again)
-        for (index, crowd), look, one, row in zip(unclear, looks, again, scores, strict=True):
+        for (index, _), look, one, row in zip(unclear, looks, again, scores, strict=True):
             second = Reading(one.extent, row, look.image)
-            longer = one.extent.longer * max(crowd.shape) / max(look.image.shape)
+            longer = one.extent.longer * look.side / max(shrink(look.image).shape)
             readings[index] = choose(
                 readings[index], second, longer, look.lined, look.shadow, self.spec
             )
@@ -363,9 +365,13 @@ class Classifier:
         """Prepare an image; its `crowd` is asked for where more than a glyph may be shown."""
         pixels = self._pixels(image, color)
         tensor, extent = prepare(pixels, self.spec, lines=whole)
-        asked = whole and extent.crowded
-        crowd = shrink(to_gray(pixels, "bgr", self.limits)) if asked else None
-        return _Seen(tensor, extent, crowd, crowd is not None and shadow_depth(crowd) > 0)
+        if not (whole and (extent.crowded or extent.solid)):
+            return _Seen(tensor, extent, None)
+        crowd = shrink(to_gray(pixels, "bgr", self.limits))
+        uneven = cut_sheet(crowd) is not None
+        if not (uneven or extent.crowded):
+            return _Seen(tensor, extent, None)
+        return _Seen(tensor, extent, crowd, uneven or shadow_depth(crowd) > 0)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""

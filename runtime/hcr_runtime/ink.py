@@ -26,6 +26,8 @@ NOISE_RATIO = 11.0
 INK_LEVEL = 50
 # A box of ink fills its image from this share of its width or height on.
 FILLING = 0.85
+# So much of a box is ink, and the box takes so much of both of its image's sides, if it is solid.
+SOLID, SOLID_SIDE = 0.6, 0.5
 # A line is ink nearly everywhere in so much of the image at both of its ends, and as thick as this
 # share of the image's longer side at most.
 LINE_END, LINE_SHARE, LINE_THICKNESS = 1 / 16, 0.8, 1 / 20
@@ -44,6 +46,7 @@ class Extent:
         fills: Whether the box is nearly as wide, or as high, as the image.
         lined: Whether there are thin bars on two opposite sides of such an image: the ends of a
             ruled line, of the edge of a form's cell, or of a tight crop's stroke.
+        solid: Whether so large a box is nearly all ink: a bold letter, or a sheet of paper.
     """
 
     left: int
@@ -53,6 +56,7 @@ class Extent:
     sides: int
     fills: bool = False
     lined: bool = False
+    solid: bool = False
 
     @property
     def longer(self) -> int:
@@ -77,12 +81,12 @@ def measure(ink: GrayImage, lines: bool = False) -> Extent:
 
     Args:
         ink: The ink.
-        lines: Whether to look for lines too, see `Extent.lined`.
+        lines: Whether to look for lines and sheets too, see `Extent.lined` and `Extent.solid`.
 
     >>> ink = np.zeros((32, 32), np.uint8)
     >>> ink[0:20, 10:14] = 255
     >>> measure(ink)
-    Extent(left=10, top=0, width=4, height=20, sides=1, fills=False, lined=False)
+    Extent(left=10, top=0, width=4, height=20, sides=1, fills=False, lined=False, solid=False)
     """
     mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(mask)
@@ -91,7 +95,10 @@ def measure(ink: GrayImage, lines: bool = False) -> Extent:
     rows, columns = ink.shape
     sides = (left == 0) + (top == 0) + (left + width == columns) + (top + height == rows)
     fills = width >= FILLING * columns or height >= FILLING * rows
-    return Extent(left, top, width, height, sides, fills, lines and fills and _is_lined(mask))
+    lined = lines and fills and _is_lined(mask)
+    large = lines and min(width / columns, height / rows) >= SOLID_SIDE
+    solid = large and cv2.countNonZero(mask) >= SOLID * width * height
+    return Extent(left, top, width, height, sides, fills, lined, solid)
 
 
 def _is_lined(mask: GrayImage) -> bool:
