@@ -12,6 +12,8 @@ GROUND_GAP, GROUND_RIM = 40, 0.9
 # The sheet takes so much of both of the image's sides, and at most so much of the image: where the
 # ground is thinner it is a frame of lines (see `second_look`).
 LEAST_SIDE, MOST_SHEET = 0.5, 0.85
+# No letter can be read on a smaller one.
+LEAST_PIXELS = 12
 # It fills so much of the rectangle around it. A letter's outline, of bright ink, does not.
 RECTANGULAR = 0.94
 # So much of it is paper.
@@ -77,6 +79,8 @@ def cut_sheet(gray: GrayImage) -> GrayImage | None:
     if quarters % 2:
         across, down = down, across
     size = round(across) - 2 * edge, round(down) - 2 * edge
+    if min(size) < LEAST_PIXELS:
+        return None
     turn = cv2.getRotationMatrix2D(middle, angle - 90 * quarters, 1)
     turn[:, 2] += (np.array(size) - 1) / 2 - middle
     return np.asarray(

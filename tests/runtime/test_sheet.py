@@ -92,5 +92,7 @@ def test_letters_and_shadows_are_no_sheets(tiles: list[Image], notes: list[Image
     for image in (*tiles, *notes, *thick, *shaded):
         assert cut_sheet(image) is None
         assert cut_sheet(cv2.bitwise_not(image)) is None
-    for image in (np.zeros((1, 1), np.uint8), np.full((3, 200), 9, np.uint8)):
+    flat = np.full((10, 56), 60, np.uint8)
+    flat[3:9, 14:48] = 190
+    for image in (np.zeros((1, 1), np.uint8), np.full((3, 200), 9, np.uint8), flat):
         assert cut_sheet(image) is None
