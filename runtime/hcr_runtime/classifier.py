@@ -43,13 +43,25 @@ class _Seen(NamedTuple):
         tensor: What the model is given.
         extent: Of the image's ink.
         crowd: The image itself, grey and small, where there may be more in it than a glyph.
-        uneven: Whether a shadow lies on it then, or a dark ground around its paper.
+        sheet: The paper alone, where it lies on a dark ground; see `cut_sheet`.
+        shadowed: Whether a shadow lies on it.
     """
 
     tensor: NDArray[np.float32]
     extent: Extent
-    crowd: GrayImage | None
-    uneven: bool = False
+    crowd: GrayImage | None = None
+    sheet: GrayImage | None = None
+    shadowed: bool = False
+
+    @property
+    def shown(self) -> GrayImage | None:
+        """What a second look is given."""
+        return self.crowd if self.sheet is None else self.sheet
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the first look's polarity is in doubt."""
+        return self.shadowed or self.sheet is not None
 
 
 class Classifier:
@@ -322,9 +334,9 @@ class Classifier:
             Reading(one.extent, row) for one, row in zip(seen, self._scores(seen), strict=True)
         ]
         unclear = [
-            (index, one.crowd)
+            (index, one.shown)
             for index, one in enumerate(seen)
-            if one.crowd is not None
+            if one.shown is not None
             and (one.extent.lined or one.uneven or not readings[index].is_sure(self.spec))
         ]
         if unclear:
@@ -338,18 +350,19 @@ class Classifier:
         from hcr_runtime.second_look import look_again  # what reads clean crops starts without it
 
         looks = []
-        for index, crowd in unclear:
+        for index, shown in unclear:
+            one = seen[index]
             # What was read surely in one light was read in the right polarity; frames confuse it.
-            known = readings[index].is_sure(self.spec) and not seen[index].uneven
-            dark = is_dark(crowd) if known else None
-            looks.append(look_again(crowd, seen[index].extent.lined, dark))
+            known = readings[index].is_sure(self.spec) and not one.uneven
+            looks.append(look_again(shown, one.extent.lined, is_dark(shown) if known else None))
         again = [self._see(look.image, "bgr", False) for look in looks]
         scores = self._scores(again)
-        for (index, _), look, one, row in zip(unclear, looks, again, scores, strict=True):
+        for (index, shown), look, one, row in zip(unclear, looks, again, scores, strict=True):
             second = Reading(one.extent, row, look.image)
-            longer = one.extent.longer * look.side / max(shrink(look.image).shape)
+            longer = one.extent.longer * max(shown.shape) / max(shrink(look.image).shape)
+            cut = seen[index].sheet is not None
             readings[index] = choose(
-                readings[index], second, longer, look.lined, look.shadow, self.spec
+                readings[index], second, longer, look.lined, cut, look.shadow, self.spec
             )
 
     def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
@@ -366,12 +379,12 @@ class Classifier:
         pixels = self._pixels(image, color)
         tensor, extent = prepare(pixels, self.spec, lines=whole)
         if not (whole and (extent.crowded or extent.solid)):
-            return _Seen(tensor, extent, None)
+            return _Seen(tensor, extent)
         crowd = shrink(to_gray(pixels, "bgr", self.limits))
-        uneven = cut_sheet(crowd) is not None
-        if not (uneven or extent.crowded):
-            return _Seen(tensor, extent, None)
-        return _Seen(tensor, extent, crowd, uneven or shadow_depth(crowd) > 0)
+        sheet = cut_sheet(crowd)
+        if sheet is None and not extent.crowded:
+            return _Seen(tensor, extent)
+        return _Seen(tensor, extent, crowd, sheet, shadow_depth(crowd) > 0)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""

@@ -67,7 +67,7 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     if spec.input.channels == 1 or spec.preprocess.fit == "center":
         panels.append((_fit(gray), "grey", "transparent parts are white"))
     if reading.again is not None:
-        panels.append((_fit(reading.again), "second look", "even paper, lines erased"))
+        panels.append((_fit(reading.again), "second look", "even paper, without what is beside"))
         gray = reading.again
     if spec.preprocess.fit == "center":
         found = find_glyph(gray)

@@ -45,7 +45,13 @@ class Reading(NamedTuple):
 
 
 def choose(
-    first: Reading, second: Reading, longer: float, lined: bool, shadow: float, spec: ModelSpec
+    first: Reading,
+    second: Reading,
+    longer: float,
+    lined: bool,
+    cut: bool,
+    shadow: float,
+    spec: ModelSpec,
 ) -> Reading:
     """Choose what is told of an image that was looked at twice.
 
@@ -55,6 +61,7 @@ def choose(
         longer: The longer side of the second's glyph, in pixels of the image that was given, 0 or
             more.
         lined: Whether lines were erased that are none of the glyph's strokes.
+        cut: Whether the second is of a sheet that was cut out of a dark ground.
         shadow: The depth of a shadow on the image, 0-1; see `shadow_depth`.
         spec: The model's description.
 
@@ -63,24 +70,27 @@ def choose(
     >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
     >>> bar = Reading(Extent(0, 0, 9, 64, 2), np.float32([0.99, 0.01]))
     >>> letter = Reading(Extent(12, 12, 40, 40, 0), np.float32([0.1, 0.9]), np.uint8([[255, 40]]))
-    >>> choose(bar, letter, 40, lined=False, shadow=0.4, spec=spec).label(spec)
+    >>> choose(bar, letter, 40, lined=False, cut=False, shadow=0.4, spec=spec).label(spec)
     'b'
-    >>> choose(bar, letter, 40, lined=True, shadow=0.0, spec=spec).disputed
+    >>> choose(bar, letter, 40, lined=True, cut=False, shadow=0.0, spec=spec).disputed
     'a'
     """
-    if lined and longer == 0:
-        return second  # an empty cell
+    known = lined or cut
+    if known and longer == 0:
+        return second  # an empty cell, or sheet
     readable = longer >= SMALL_GLYPH
     # Two looks are two chances to be wrong: for a shadow alone half the doubt must be left.
     clear = shadow > 0 and second.best >= (1 + spec.rejection.min_confidence) / 2
     if clear and second.again is not None:
         clear = shadow <= SHADE * (1 - int(second.again.min()) / 255)
     if first.is_sure(spec):
-        if first.label(spec) == second.label(spec) or not (lined or shadow):
+        if first.label(spec) == second.label(spec) or not (known or shadow):
             return first
         if clear and readable and not second.extent.crowded:
             return second  # the first took the edge of the shadow for a stroke
         return second._replace(disputed=first.label(spec))
-    if readable and (lined or second.best > first.best):
-        return second._replace(doubted=not (lined or clear))
+    if readable and (known or second.best > first.best):
+        # What runs off a sheet, and does not fill it, may be half a letter.
+        whole = not cut or second.extent.sides == 0 or second.extent.fills
+        return second._replace(doubted=not (whole and (known or clear)))
     return first

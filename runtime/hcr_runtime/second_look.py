@@ -19,7 +19,6 @@ from hcr_runtime.ink import shrink
 from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.rulings import run_of_ink
-from hcr_runtime.sheet import cut_sheet
 
 # Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.
 LEAST_SIDE = 96
@@ -60,14 +59,11 @@ class SecondLook(NamedTuple):
 
     Attributes:
         image: Dark ink on white, uint8.
-        side: The longer side of what it shows, in pixels of the image that was looked at (shrunk).
-        lined: Whether lines, or a sheet's ground, were erased that are surely none of the glyph's
-            strokes.
+        lined: Whether lines were erased that are surely none of the glyph's strokes.
         shadow: The depth of a shadow on its paper; see `shadow_depth`.
     """
 
     image: GrayImage
-    side: int
     lined: bool
     shadow: float
 
@@ -91,7 +87,7 @@ class _Line(NamedTuple):
 
 
 def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> SecondLook:
-    """Cut out a sheet's ground, make the paper even, and erase the lines that cross a glyph.
+    """Make the paper of one glyph even, and erase the lines that cross it.
 
     Args:
         gray: Uint8 of shape (H, W).
@@ -101,16 +97,13 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
     >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
-    >>> image, side, lined, shadow = look_again(cell, lined=True)
-    >>> cv2.boundingRect(cv2.bitwise_not(image)), side, lined, shadow
-    ((44, 30, 8, 40), 96, True, 0.0)
+    >>> image, lined, shadow = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow
+    ((44, 30, 8, 40), True, 0.0)
     """
     gray = shrink(gray)
-    if (sheet := cut_sheet(gray)) is not None:
-        gray, dark = sheet, None
-    side = max(gray.shape)
-    if side < LEAST_SIDE:
-        scale = -(-LEAST_SIDE // side)
+    if max(gray.shape) < LEAST_SIDE:
+        scale = -(-LEAST_SIDE // max(gray.shape))
         gray = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale), np.uint8)
     # Where lines lie on the image's sides, paper goes on beyond; a shadow would not end there.
     beyond = BEYOND if lined else 0
@@ -130,7 +123,7 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     darkness, mask = _erase(darkness, mask, lines)
     darkness, sides = _unframe(darkness, mask)
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
-    return SecondLook(image, side, sheet is not None or sure or sides >= MANY, shadow)
+    return SecondLook(image, sure or sides >= MANY, shadow)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:

@@ -12,6 +12,8 @@ GROUND_GAP, GROUND_RIM = 40, 0.9
 # The sheet takes so much of both of the image's sides, and at most so much of the image: where the
 # ground is thinner it is a frame of lines (see `second_look`).
 LEAST_SIDE, MOST_SHEET = 0.5, 0.85
+# A narrower one is a stroke, of bright ink; degrees.
+NARROWEST, MOST_ASLANT = 0.5, 30
 # No letter can be read on a smaller one.
 LEAST_PIXELS = 12
 # It fills so much of the rectangle around it. A letter's outline, of bright ink, does not.
@@ -24,14 +26,14 @@ STROKE, EDGE, LEAST_EDGE = 0.1, 0.03, 3
 
 
 def cut_sheet(gray: GrayImage) -> GrayImage | None:
-    """Cut out a bright sheet that lies whole on a dark ground.
+    """Cut out a bright sheet that lies on a dark ground, whole or nearly so.
 
     Args:
         gray: Uint8 of shape (H, W).
 
     Returns:
-        The sheet alone, uint8, smaller than `gray`, turned by up to 45 degrees to stand upright;
-        None where there is no sheet.
+        The sheet without its rim, uint8, turned by up to `MOST_ASLANT` degrees to stand upright;
+        None where there is no sheet, or it lies further aslant: its upper side is not known then.
 
     >>> desk = np.full((96, 96), 60, np.uint8)
     >>> cut_sheet(desk) is None
@@ -75,13 +77,18 @@ def cut_sheet(gray: GrayImage) -> GrayImage | None:
         return None
     if cv2.mean(gray, paper)[0] - cv2.mean(gray, cv2.bitwise_not(sheet))[0] < GROUND_GAP:
         return None
+    if min(across, down) < NARROWEST * max(across, down):
+        return None
     quarters = round(angle / 90)  # which of its sides is the width depends on OpenCV's version
+    aslant = angle - 90 * quarters
+    if abs(aslant) > MOST_ASLANT:
+        return None
     if quarters % 2:
         across, down = down, across
     size = round(across) - 2 * edge, round(down) - 2 * edge
     if min(size) < LEAST_PIXELS:
         return None
-    turn = cv2.getRotationMatrix2D(middle, angle - 90 * quarters, 1)
+    turn = cv2.getRotationMatrix2D(middle, aslant, 1)
     turn[:, 2] += (np.array(size) - 1) / 2 - middle
     return np.asarray(
         cv2.warpAffine(gray, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),

@@ -180,26 +180,34 @@ SPEC = ModelSpec(
 )
 CLEAR, SURE, UNSURE = 0.96, 0.92, 0.7
 FREE, CUT = Extent(20, 20, 40, 40, 0), Extent(0, 20, 60, 40, 1)
+FILLS = Extent(0, 2, 64, 60, 2, True)
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "extent", "longer", "lined", "shadow", "told"),
+    ("first", "second", "extent", "longer", "lined", "cut", "shadow", "told"),
     [
-        pytest.param(SURE, CLEAR, FREE, 40, False, 0.0, "a", id="one light, no line"),
-        pytest.param(SURE, CLEAR, FREE, 40, False, 0.4, "b", id="a shadow's edge"),
-        pytest.param(SURE, CLEAR, FREE, 40, False, 0.7, "b?", id="a shadow as dark as ink"),
-        pytest.param(SURE, CLEAR, CUT, 40, False, 0.4, "b?", id="not free of the sides"),
-        pytest.param(SURE, CLEAR, FREE, 3, False, 0.4, "b?", id="too small to replace"),
-        pytest.param(SURE, SURE, FREE, 40, False, 0.4, "b?", id="not sure enough to replace"),
-        pytest.param(SURE, UNSURE, FREE, 40, False, 0.4, "b?", id="unsure, yet a doubt"),
-        pytest.param(SURE, CLEAR, FREE, 40, True, 0.0, "b?", id="lines"),
-        pytest.param(SURE, CLEAR, FREE, 0, True, 0.0, "b", id="an empty cell"),
-        pytest.param(UNSURE, SURE, FREE, 40, True, 0.0, "b", id="unsure, lines"),
-        pytest.param(UNSURE, SURE, FREE, 3, True, 0.0, "a", id="unsure, too small"),
-        pytest.param(UNSURE, CLEAR, FREE, 40, False, 0.4, "b", id="unsure, a shadow"),
-        pytest.param(UNSURE, SURE, FREE, 40, False, 0.4, "b!", id="unsure, half the doubt"),
-        pytest.param(UNSURE, CLEAR, FREE, 40, False, 0.0, "b!", id="unsure, nothing found"),
-        pytest.param(CLEAR, UNSURE, FREE, 40, False, 0.0, "a", id="less sure"),
+        pytest.param(SURE, CLEAR, FREE, 40, False, False, 0.0, "a", id="one light, no line"),
+        pytest.param(SURE, CLEAR, FREE, 40, False, False, 0.4, "b", id="a shadow's edge"),
+        pytest.param(SURE, CLEAR, FREE, 40, False, False, 0.7, "b?", id="a shadow as dark as ink"),
+        pytest.param(SURE, CLEAR, CUT, 40, False, False, 0.4, "b?", id="not free of the sides"),
+        pytest.param(SURE, CLEAR, FREE, 3, False, False, 0.4, "b?", id="too small to replace"),
+        pytest.param(
+            SURE, SURE, FREE, 40, False, False, 0.4, "b?", id="not sure enough to replace"
+        ),
+        pytest.param(SURE, UNSURE, FREE, 40, False, False, 0.4, "b?", id="unsure, yet a doubt"),
+        pytest.param(SURE, CLEAR, FREE, 40, True, False, 0.0, "b?", id="lines"),
+        pytest.param(SURE, CLEAR, FREE, 0, True, False, 0.0, "b", id="an empty cell"),
+        pytest.param(UNSURE, SURE, FREE, 40, True, False, 0.0, "b", id="unsure, lines"),
+        pytest.param(UNSURE, SURE, FREE, 3, True, False, 0.0, "a", id="unsure, too small"),
+        pytest.param(UNSURE, CLEAR, FREE, 40, False, False, 0.4, "b", id="unsure, a shadow"),
+        pytest.param(UNSURE, SURE, FREE, 40, False, False, 0.4, "b!", id="unsure, half the doubt"),
+        pytest.param(UNSURE, CLEAR, FREE, 40, False, False, 0.0, "b!", id="unsure, nothing found"),
+        pytest.param(CLEAR, UNSURE, FREE, 40, False, False, 0.0, "a", id="less sure"),
+        pytest.param(SURE, CLEAR, FREE, 40, False, True, 0.0, "b?", id="a sheet"),
+        pytest.param(SURE, CLEAR, FREE, 0, False, True, 0.0, "b", id="an empty sheet"),
+        pytest.param(UNSURE, SURE, FREE, 40, False, True, 0.0, "b", id="unsure, a sheet"),
+        pytest.param(UNSURE, SURE, CUT, 40, False, True, 0.0, "b!", id="runs off the sheet"),
+        pytest.param(UNSURE, SURE, FILLS, 40, False, True, 0.0, "b", id="fills the sheet"),
     ],
 )
 def test_which_look_is_told(
@@ -208,6 +216,7 @@ def test_which_look_is_told(
     extent: Extent,
     longer: float,
     lined: bool,
+    cut: bool,
     shadow: float,
     told: str,
 ) -> None:
@@ -215,7 +224,7 @@ def test_which_look_is_told(
     one = Reading(FREE, np.float32([first, 1 - first]))
     image = np.uint8([[255, 70]])
     other = Reading(extent, np.float32([1 - second, second]), image)
-    reading = choose(one, other, longer, lined, shadow, SPEC)
+    reading = choose(one, other, longer, lined, cut, shadow, SPEC)
     assert reading.label(SPEC) + "?" * bool(reading.disputed) + "!" * reading.doubted == told
 
 
@@ -362,7 +371,7 @@ def test_strokes_across_a_line_stay_whole() -> None:
     cv2.line(cell_, (40, 20), (88, 108), 40, 9)
     stroke = cv2.bitwise_not(look_again(cell_, lined=True).image)
     cell_[62:64] = np.minimum(cell_[62:64], 150)
-    image, _, sure, _ = look_again(cell_, lined=True)
+    image, sure, _ = look_again(cell_, lined=True)
     assert sure
     left = cv2.bitwise_not(image)
     missing = cv2.countNonZero(cv2.subtract(stroke, left)) / cv2.countNonZero(stroke)

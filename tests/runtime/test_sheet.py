@@ -38,7 +38,7 @@ def notes(tiles: list[Image]) -> list[Image]:
         pytest.param(0, 0.82, 60, 0, id="thick frame"),
         pytest.param(0, 0.7, 60, 0, id="upright"),
         pytest.param(10, 0.7, 60, 0, id="aslant"),
-        pytest.param(-30, 0.65, 60, 0, id="far aslant"),
+        pytest.param(-25, 0.65, 60, 0, id="far aslant"),
         pytest.param(-8, 0.55, 60, 0, id="small"),
         pytest.param(5, 0.7, 120, 0, id="pale desk"),
         pytest.param(5, 0.7, 70, 0.3, id="light from the side"),
@@ -68,7 +68,37 @@ def test_an_empty_note_is_not_answered(model: str) -> None:
     shown = [lay(sheet, angle, share) for angle in (0, 9, -25) for share in (0.55, 0.7, 0.8)]
     told = Classifier.load(model).classify_batch(shown)
     assert not any(prediction.accepted for prediction in told)
-    assert "blank" in {prediction.reason for prediction in told}
+    assert {p.reason for p in told} <= {"blank", "too large", "not a character"}
+
+
+def test_a_note_that_lies_on_its_side_is_refused(
+    notes: list[Image], classifier: Classifier
+) -> None:
+    """Beyond 30 degrees its upper side is not known: a quarter turn further is as likely."""
+    shown = [lay(note, angle, 0.62) for note in notes for angle in (38, 45, 52)]
+    assert sum(p.accepted for p in classifier.classify_batch(shown)) <= 0.03 * len(shown)
+
+
+def test_what_runs_off_a_note_is_refused(notes: list[Image], classifier: Classifier) -> None:
+    """Half a letter is often another one."""
+    labels = [prediction.label for prediction in classifier.classify_batch(notes)]
+    shown, truth = [], []
+    for across, down in ((-48, 0), (48, 0), (0, -48), (0, 48)):
+        move = np.float32([[1, 0, across], [0, 1, down]])
+        for note, label in zip(notes, labels, strict=True):
+            cut = cv2.warpAffine(note, move, (128, 128), borderMode=cv2.BORDER_REPLICATE)
+            shown.append(lay(cut, 4, 0.7))
+            truth.append(label)
+    told = zip(classifier.classify_batch(shown), truth, strict=True)
+    assert sum(p.accepted and p.label != label for p, label in told) <= 0.04 * len(shown)
+
+
+def test_a_bright_stroke_on_a_dark_ground_is_no_empty_sheet() -> None:
+    stroke = np.full((126, 54), 20, np.uint8)
+    corners = cv2.boxPoints(((27, 63), (20, 100), 5))
+    cv2.fillPoly(stroke, [np.int32(corners)], 230)
+    assert cut_sheet(stroke) is None
+    assert Classifier.load("persian-digits").classify(stroke).label == "\u06f1"
 
 
 def test_the_sheet_is_turned_upright_and_keeps_its_pixels() -> None:
