@@ -191,7 +191,10 @@ def test_numbers_that_promise_gigabytes(case: Case) -> None:
     try:
         for place in range(min(len(case.data), 1100)):
             for number in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff"):
+                # Of each alone: what errors held waits for the garbage collector.
+                before = tracemalloc.get_traced_memory()[0]
+                tracemalloc.reset_peak()
                 survives(case, case.data[:place] + number + case.data[place + 4 :])
-        assert tracemalloc.get_traced_memory()[1] < 4 * MIB
+                assert tracemalloc.get_traced_memory()[1] - before < 2 * MIB, place
     finally:
         tracemalloc.stop()
