@@ -47,12 +47,16 @@ class Case:
     whole: bool = True
 
 
+# One name for all: pathlib keeps each, and its table grows by megabytes at once.
+_FOLDER = tempfile.TemporaryDirectory()
+
+
 def _in_file(read: Callable[[Path], Any]) -> Callable[[bytes], Any]:
+    path = Path(_FOLDER.name) / "damaged"
+
     def parse(data: bytes) -> Any:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(data)
-            file.flush()
-            return read(Path(file.name))
+        path.write_bytes(data)
+        return read(path)
 
     return parse
 
