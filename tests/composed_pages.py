@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Box, ReadGlyph
 from hcr_runtime.ink import lift_ink
+from tests.composed_things import THINGS, Thing
 
 Image = NDArray[np.uint8]
 Lines = Literal["none", "ruled", "dotted", "squared", "table", "boxes", "comb"]
@@ -55,14 +56,19 @@ class Look:
         shadow: How dark the darkest corner is, 0 (even light) to 1 (black).
         edge: Whether the shadow has an edge, as that of a hand or a phone.
         skew: Degrees by which the page is turned, and a measure of its perspective.
+        tilt: Degrees by which the camera looks aslant at the page, from any side.
+        curl: How far the page bows, as that of an open book, in shares of its height.
+        shake: Pixels by which the camera moved while the picture was taken, in any direction.
         quality: JPEG quality; None for no compression.
         noise: Standard deviation of the sensor's noise (0-255).
+        grain: Over so many pixels the noise is smoothed, as phones do (standard deviation).
         blur: Standard deviation of the lens's blur, in pixels.
         desk: What the sheet lies on, which fills the photograph's margins; empty for nothing.
         spill: Share of a writing box by which letters are off its middle.
         gap: Distance between the middles of separate boxes, in writing boxes.
         thick: Thickness of the lines, in 1/45 of a writing box.
         margin: Whether a red line runs down the page, as in school books.
+        things: What else the photograph shows; letters that one hides are not on the page.
     """
 
     height: int = 70
@@ -73,14 +79,19 @@ class Look:
     shadow: float = 0.0
     edge: bool = False
     skew: float = 0.0
+    tilt: float = 0.0
+    curl: float = 0.0
+    shake: float = 0.0
     quality: int | None = 85
     noise: float = 2.0
+    grain: float = 0.0
     blur: float = 0.6
     desk: Desk = ""
     spill: float = 0.08
     gap: float = 1.5
     thick: float = 1.0
     margin: bool = False
+    things: tuple[Thing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,15 +155,26 @@ def compose(
     # Ink over print: the darker wins; chalk covers what it meets.
     strength = alpha[..., None] * (0.9 + 0.1 * rng.random((height, width, 1), np.float32))
     page = page * (1 - strength) + np.float32(look.ink) * strength
-    turn = _camera(size, look, rng)
-    sheet = cv2.warpPerspective(np.ones((height, width), np.float32), turn, size)[..., None]
-    page = cv2.warpPerspective(page, turn, size, borderValue=look.paper, flags=cv2.INTER_LINEAR)
+    written = np.bincount(owner.ravel(), minlength=len(chosen) + 1)
+    for thing in look.things:
+        THINGS[thing](page, owner, look.height, rng)
+    covered = np.bincount(owner.ravel(), minlength=len(written)) < written
+    chosen = [i for i in chosen if not covered[i + 1]]
+    where = _seen(size, look, _camera(size, look, rng))
+    sheet = cv2.remap(np.ones((height, width), np.float32), *where, cv2.INTER_LINEAR)[..., None]
+    page = cv2.remap(page, *where, cv2.INTER_LINEAR, borderValue=look.paper)
     if look.desk:
         below = _wood(size, rng) if look.desk == "wood" else _dark(size, rng)
         page = page * sheet + below * (1 - sheet)
-    owner = cv2.warpPerspective(owner, turn, size, flags=cv2.INTER_NEAREST)
+    owner = cv2.remap(owner, *where, cv2.INTER_NEAREST)
     page *= _light(size, look, rng)[..., None]
-    page = cv2.GaussianBlur(page, (0, 0), look.blur) + rng.normal(0, look.noise, page.shape)
+    page = cv2.GaussianBlur(page, (0, 0), look.blur)
+    if look.shake:
+        page = cv2.filter2D(page, -1, _shaken(look.shake, rng))
+    noise = rng.normal(0, 1, page.shape)
+    if look.grain:
+        noise = cv2.GaussianBlur(noise, (0, 0), look.grain)
+    page = page + look.noise * noise / noise.std()
     image = np.clip(page, 0, 255).astype(np.uint8)
     if look.quality is not None:
         code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1]
@@ -262,7 +284,44 @@ def _camera(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDAr
     turn = np.vstack([cv2.getRotationMatrix2D((width / 2, height / 2), skew, zoom), [0, 0, 1]])
     corners = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
     shift = rng.uniform(-1, 1, (4, 2)) * abs(skew) / 5 * 0.03 * min(size)
-    return cv2.getPerspectiveTransform(corners, np.float32(corners + shift)) @ turn
+    turn = cv2.getPerspectiveTransform(corners, np.float32(corners + shift)) @ turn
+    return _tilted(size, look, rng) @ turn if look.tilt else turn
+
+
+def _tilted(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A lens as phones have it, tilted about any axis; the page is as large as before, at most."""
+    width, height = size
+    about = rng.uniform(0, 2 * np.pi)
+    axis = np.radians(look.tilt) * np.array([np.cos(about), np.sin(about), 0])
+    lens = np.array([[max(size), 0, width / 2], [0, max(size), height / 2], [0, 0, 1]])
+    view = lens @ cv2.Rodrigues(axis)[0] @ np.linalg.inv(lens)
+    corners = np.float32([[(0, 0), (width, 0), (width, height), (0, height)]])
+    seen = cv2.perspectiveTransform(corners, view)[0]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    zoom = float((np.float32(size) / (high - low)).min())
+    move = np.float32(size) / 2 - zoom * (low + high) / 2
+    return np.array([[zoom, 0, move[0]], [0, zoom, move[1]], [0, 0, 1]]) @ view
+
+
+def _seen(
+    size: tuple[int, int], look: Look, turn: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where on the page each pixel of the photograph looks: x and y, float32 (H, W)."""
+    width, height = size
+    every = np.float32(np.dstack(np.meshgrid(np.arange(width), np.arange(height))))
+    x, y = cv2.split(cv2.perspectiveTransform(every, np.linalg.inv(turn)))
+    return x, np.float32(y - look.curl * height * np.sin(np.pi * x / width))
+
+
+def _shaken(length: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The path of a point while the camera moved `length` pixels."""
+    half = int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    about = rng.uniform(0, np.pi)
+    for along in np.linspace(-length / 2, length / 2, 64):
+        x, y = half + along * np.cos(about), half + along * np.sin(about)
+        kernel[round(y), round(x)] += 1
+    return kernel / kernel.sum()
 
 
 def _light(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hcr_runtime._opencv import cv2
@@ -28,7 +30,22 @@ COARSE_TEXTURE, COARSER = 8, 3.5
 INK_SHARE = 0.25
 
 
-def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, GrayImage]:
+class Grain(NamedTuple):
+    """Noise of a photograph taken in little light.
+
+    Attributes:
+        blur: What smooths it: standard deviation of a Gaussian, in pixels.
+        paper: The share of a block of pixels that is paper, its pale end: the darkest of it is as
+            bright as paper, which noise lets appear too bright (the closing takes the brightest).
+    """
+
+    blur: float
+    paper: float
+
+
+def lift_page(
+    gray: GrayImage, dark: bool | None = None, grain: Grain | None = None
+) -> tuple[GrayImage, GrayImage]:
     """Separate ink from paper.
 
     The paper is what a closing with a structuring element wider than any stroke leaves of the
@@ -38,6 +55,7 @@ def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, Gra
     Args:
         gray: uint8, shape (H, W); dark ink on bright paper, or the reverse.
         dark: Whether the ink is dark, where that is known.
+        grain: What is smoothed; None where nothing need be.
 
     Returns:
         The darkness of each pixel against its paper (0 for paper, 255 for black), and a mask,
@@ -49,6 +67,8 @@ def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, Gra
     >>> cv2.boundingRect(mask), int(darkness[120, 152]) > 180
     ((150, 100, 6, 40), True)
     """
+    if grain is not None:
+        gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), grain.blur), np.uint8)
     height, width = gray.shape
     size = (max(1, width // COARSE), max(1, height // COARSE))
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
@@ -57,6 +77,9 @@ def lift_page(gray: GrayImage, dark: bool | None = None) -> tuple[GrayImage, Gra
     closed = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
     darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
+    if grain is not None:
+        pale = float(np.median(_block_levels(darkness, (grain.paper,))))
+        darkness = cv2.subtract(darkness, np.full_like(darkness, int(pale)))
     surroundings = _surroundings(closed)
     if surroundings is not None:
         surroundings = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_NEAREST)

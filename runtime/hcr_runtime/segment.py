@@ -13,7 +13,7 @@ from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
-from hcr_runtime.paper import lift_page
+from hcr_runtime.paper import Grain, lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.spec import Direction
 from hcr_runtime.turning import Turn, turn_level
@@ -26,6 +26,10 @@ LEAST_SIDE = 8
 # Lines may run aslant where something longer than this share of the page is left; it is turned when
 # this erases many lines, and so many times as much.
 LONG, MORE_ERASED = 0.3, 1.3
+# More pieces of ink than one on so many pixels, and than so many, are a sensor's noise and no writing:
+# it is smoothed, by the first of these that leaves fewer.
+PIXELS, MOST_PIECES = 600, 100
+GRAINS = Grain(blur=1.0, paper=0.5), Grain(blur=2.0, paper=0.8)
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
 _RIM = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
@@ -146,8 +150,22 @@ class _Ink:
 
 
 def _separate(gray: GrayImage) -> tuple[_Ink, Turn | None]:
+    """Lift the ink off a page and erase its lines; smooth it where that leaves noise."""
+    first = _lift(gray, None)
+    if not _is_grainy(first[0]):
+        return first
+    smoothed = (_lift(gray, grain) for grain in GRAINS)
+    return next((each for each in smoothed if not _is_grainy(each[0])), first)
+
+
+def _is_grainy(ink: _Ink) -> bool:
+    """Whether there are more pieces of ink than anyone writes."""
+    return len(ink.components.area) > max(MOST_PIECES, ink.darkness.size // PIXELS)
+
+
+def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, Turn | None]:
     """Lift the ink off a page and erase its lines; the page is turned where they run aslant."""
-    darkness, mask = lift_page(gray)
+    darkness, mask = lift_page(gray, grain=grain)
     ink = _erase(darkness.copy(), mask.copy())
     if ink.components.length[1:].max(initial=0) < LONG * max(gray.shape):
         return ink, None
