@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,30 +9,20 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
+from hcr_runtime.line_paths import MIN_LENGTH, STRIP, trace
 
-# Lines are traced from strip to strip of so many pixels (255 at most: `_covered`); a slope of 5°
-# drifts by 1.4 in one.
-STRIP = 16
 # A strip belongs to a line where so much of a row in it is ink; dotted lines have gaps.
 COVERAGE = 0.6
-# A ruled line is at least this share of the page's width or height.
-MIN_LENGTH = 0.25
-# And at least so many strips long.
-MIN_STRIPS = 6
-# It is thinner than this share of the page's longer side, and never thicker than so many pixels.
+# A line is thinner than this share of the page's longer side, and never thicker than so many pixels.
 MAX_THICKNESS = 1 / 120
-# And a line is so many times as long as thick; fewer than so many must be twice as long.
+# And so many times as long as thick; fewer than so many must be twice as long.
 SLENDER, FEW = 40, 3
-# Chains of more points are noise, and would take seconds.
-MAX_POINTS = 12_000
 # A stroke that crosses a line stands out of it by so many pixels.
 STANDS_OUT = 2
 # Or is darker than it by this factor and this much (0-255).
 DARKER, DARKER_BY = 1.5, 10
 # Paper bends a line by a pixel or two over so many pixels.
 DRIFT = 257
-# Slopes that are tried, in rows for a strip: up to 7 degrees.
-_SLOPES = np.linspace(-2, 2, 41)
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -82,11 +71,11 @@ def erase_rulings(
     erased = np.zeros_like(mask)
     limit = thickest(mask)
     thick = cv2.dilate(mask, _SQUARE)
-    curves = _trace(_covered(cv2.transpose(thick)), min_share, limit)
+    curves = trace(_covered(cv2.transpose(thick)), min_share, limit)
     level = _erase_all(darkness, mask, erased, curves, limit)
     if level:
         thick = cv2.dilate(mask, _SQUARE)
-    curves = _trace(_covered(thick), min_share, limit)
+    curves = trace(_covered(thick), min_share, limit)
     if not curves:
         return level, [], erased
     # One direction is enough for the eraser.
@@ -139,80 +128,6 @@ def darkest(levels: NDArray[np.uint8]) -> float:
         levels: Darkness of its pixels.
     """
     return DARKER * float(np.median(levels)) + DARKER_BY if levels.size else 255.0
-
-
-def _trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
-    """Chains of strips that lie on a smooth curve: first column, and row of each column.
-
-    Args:
-        runs: 255 where a strip is ink; see `_covered`.
-        min_share: Least length of a line, as a share of the page's.
-        limit: Pixels that a line may be thick.
-    """
-    strips = runs.shape[1]
-    least = max(MIN_STRIPS, round(min_share * strips))
-    if strips < least:
-        return []
-    # What is thick is no line: a desk beside the sheet, a printed mark.
-    runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
-    # A strip that is missing, and a drift of a row between strips, break no chain.
-    linked = cv2.dilate(runs, _SQUARE)
-    kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
-    found = []
-    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= least) + 1:
-        x, y, across, down, _ = stats[label].tolist()
-        part = (labels[y : y + down, x : x + across] == label) & (
-            runs[y : y + down, x : x + across] > 0
-        )
-        rows, columns = np.nonzero(part)
-        if len(rows) > MAX_POINTS:
-            continue
-        for curve, first, last in _curves(columns, rows, least, limit):
-            # A line may go on for less than a strip.
-            begin = max(0, (x + first - 1) * STRIP)
-            end = min(strips, x + last + 2) * STRIP
-            places = (np.arange(begin, end) - STRIP / 2 + 0.5) / STRIP - x
-            centre = np.vander(places, 3, increasing=True) @ curve + y
-            found.append((begin, centre.astype(np.float32)))
-    return found
-
-
-def _curves(
-    columns: NDArray[np.int64], rows: NDArray[np.int64], least: int, apart: int
-) -> Iterator[tuple[NDArray[np.float64], int, int]]:
-    """Parabolas on which `least` strips of a chain lie, with their first and last strip.
-
-    A chain may hold several lines, which letters link, and the letters.
-    """
-    while len(rows) >= least:
-        # Hough: the slope and height on which most strips agree.
-        heights = np.rint((rows[None] - _SLOPES[:, None] * columns[None]) / 2).astype(np.int64)
-        heights -= heights.min()
-        bins = int(heights.max()) + 1
-        votes = np.bincount(
-            (heights + bins * np.arange(len(_SLOPES))[:, None]).ravel(),
-            minlength=bins * len(_SLOPES),
-        )
-        slope, height = divmod(int(votes.argmax()), bins)
-        inside = np.abs(heights[slope] - height) <= 1
-        powers = np.vander(columns, 3, increasing=True).astype(np.float64)
-        curve = np.zeros(3)
-        for degree in (1, 2):
-            base = powers[inside, : degree + 1]
-            curve[: degree + 1] = np.linalg.solve(
-                base.T @ base + 1e-6 * np.eye(degree + 1), base.T @ rows[inside]
-            )
-            inside = np.abs(rows - powers @ curve) <= 2
-        covered = np.unique(columns[inside])
-        if len(covered) < least:
-            return
-        first, last = int(covered[0]), int(covered[-1])
-        if len(covered) >= 0.75 * (last - first + 1):
-            yield curve, first, last
-        # Letters that stand on a line are no second line.
-        left = np.abs(rows - powers @ curve) > apart
-        columns, rows = columns[left], rows[left]
 
 
 def _erase(

@@ -12,11 +12,11 @@ from hcr_runtime.boxed import group_in_boxes
 from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
+from hcr_runtime.levelling import View, lay_level
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.paper import Grain, lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.spec import Direction
-from hcr_runtime.turning import Turn, turn_level
 from hcr_runtime.writing_boxes import Lines, erase_boxes
 
 # Pages are searched at this longer side at most; beyond it blocks of pixels are averaged.
@@ -25,7 +25,7 @@ PAGE_SIDE = 1600
 LEAST_SIDE = 8
 # Lines may run aslant where something longer than this share of the page is left; it is turned when
 # this erases many lines, and so many times as much.
-LONG, MORE_ERASED = 0.3, 1.3
+LONG, MORE_ERASED = 0.3, 1.1
 # More pieces of ink than one on so many pixels, and than so many, are a sensor's noise and no writing:
 # it is smoothed, by the first of these that leaves fewer.
 PIXELS, MOST_PIECES = 600, 100
@@ -118,7 +118,7 @@ def find_glyphs(
     gray, block = _shrink(to_gray(page, limits=limits))
     if min(gray.shape) < LEAST_SIDE:
         return ()
-    ink, turn = _separate(gray)
+    ink, view = _separate(gray)
     components, boxes = ink.components, ink.lines.boxes
     groups = group_in_boxes(components, boxes) if boxes is not None else None
     if groups is None:
@@ -128,7 +128,7 @@ def find_glyphs(
     size = BOX_SHARE * float(np.median([group.side for group in groups]))
     places = reading_order(np.array([group.centre for group in groups]), size, direction)
     glyphs = [
-        Glyph(_box(group, ink, turn, block), _crop(group, ink), *place, group.touching)
+        Glyph(_box(group, ink, view, block), _crop(group, ink), *place, group.touching)
         for group, place in zip(groups, places, strict=True)
     ]
     return tuple(sorted(glyphs, key=lambda glyph: (glyph.line, glyph.order)))
@@ -149,7 +149,7 @@ class _Ink:
     lines: Lines
 
 
-def _separate(gray: GrayImage) -> tuple[_Ink, Turn | None]:
+def _separate(gray: GrayImage) -> tuple[_Ink, View | None]:
     """Lift the ink off a page and erase its lines; smooth it where that leaves noise."""
     first = _lift(gray, None)
     if not _is_grainy(first[0]):
@@ -163,20 +163,20 @@ def _is_grainy(ink: _Ink) -> bool:
     return len(ink.components.area) > max(MOST_PIECES, ink.darkness.size // PIXELS)
 
 
-def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, Turn | None]:
+def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
     """Lift the ink off a page and erase its lines; the page is turned where they run aslant."""
     darkness, mask = lift_page(gray, grain=grain)
     ink = _erase(darkness.copy(), mask.copy())
     if ink.components.length[1:].max(initial=0) < LONG * max(gray.shape):
         return ink, None
-    turn = turn_level(mask)
-    if turn is None:
+    view = lay_level(mask)
+    if view is None:
         return ink, None
     # Outside of the page is ink, so that what its edge cuts falls away.
-    turned = cv2.compare(turn.apply(mask, outside=255), 127, cv2.CMP_GT)
-    level = _erase(turn.apply(darkness, outside=0), turned)
+    turned = cv2.compare(view.apply(mask, outside=255), 127, cv2.CMP_GT)
+    level = _erase(view.apply(darkness, outside=0), turned)
     before, after = (cv2.countNonZero(each.lines.where) for each in (ink, level))
-    return (level, turn) if level.lines.are_many and after > MORE_ERASED * before else (ink, None)
+    return (level, view) if level.lines.are_many and after > MORE_ERASED * before else (ink, None)
 
 
 def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
@@ -196,13 +196,13 @@ def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
     return np.asarray(small, np.uint8), block
 
 
-def _box(group: Group, ink: _Ink, turn: Turn | None, block: int) -> Box:
+def _box(group: Group, ink: _Ink, view: View | None, block: int) -> Box:
     """Where a glyph is on the page, in pixels of the page as it was given."""
     left, top, right, bottom = group.left, group.top, group.right, group.bottom
-    if turn is not None:
+    if view is not None:
         own = np.isin(ink.components.labels[top:bottom, left:right], group.members)
         points = np.argwhere(own)[:, ::-1] + (left, top)
-        left, top, right, bottom = turn.bounds(points)
+        left, top, right, bottom = view.bounds(points)
     return Box(left * block, top * block, (right - left) * block, (bottom - top) * block)
 
 

@@ -1,0 +1,169 @@
+"""Paths of ruled lines across a page, from strip to strip: straight, or bent as curled paper is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcr_runtime._opencv import cv2
+from hcr_runtime.image import GrayImage
+
+# A strip is so many pixels long (255 at most: `rulings`); a slope of 5° drifts by 1.4 in one.
+STRIP = 16
+# A ruled line is at least this share of the page's width or height, and so many strips long.
+MIN_LENGTH, MIN_STRIPS = 0.25, 6
+# Chains of more points are noise, and would take seconds.
+MAX_POINTS = 12_000
+# Slopes that are tried, in rows for a strip: up to 7 degrees.
+_SLOPES = np.linspace(-2, 2, 41)
+# So many rows aside of a line a strip still belongs to it.
+ASIDE = 2
+# Beyond its parabola a line goes on as it did for so many strips, over so many gaps.
+BEND, GAPS = 8, 3
+_SQUARE = np.ones((3, 3), np.uint8)
+
+# The first strip of a line, and its row in each strip from there.
+Path = tuple[int, NDArray[np.float64]]
+
+
+def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """Find chains of strips that lie on smooth curves.
+
+    Args:
+        runs: 255 where a strip is ink, uint8, (H, strips).
+        min_share: Least length of a line, as a share of the page's.
+        limit: Pixels that a line may be thick.
+
+    Returns:
+        For each line its first pixel, and its row in each pixel from there; float32.
+
+    >>> runs = np.zeros((40, 20), np.uint8)
+    >>> runs[8] = 255
+    >>> [(start, len(rows), float(rows[50])) for start, rows in trace(runs, 0.25, 3)]
+    [(0, 320, 8.0)]
+    """
+    strips = runs.shape[1]
+    least = max(MIN_STRIPS, round(min_share * strips))
+    if strips < least:
+        return []
+    # What is thick is no line: a desk beside the sheet, a printed mark.
+    runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
+    # A strip that is missing, and a drift of a row between strips, break no chain.
+    linked = cv2.dilate(runs, _SQUARE)
+    kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
+    found: list[Path] = []
+    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= least) + 1:
+        x, y, across, down, _ = stats[label].tolist()
+        part = (labels[y : y + down, x : x + across] == label) & (
+            runs[y : y + down, x : x + across] > 0
+        )
+        rows, columns = np.nonzero(part)
+        if len(rows) <= MAX_POINTS:
+            found += _paths(columns + x, rows + y, least, limit)
+    return [_in_pixels(path, strips) for path in found]
+
+
+def _in_pixels(path: Path, strips: int) -> tuple[int, NDArray[np.float32]]:
+    first, rows = path
+    # A line may go on for less than a strip.
+    begin = max(0, first - 1) * STRIP
+    end = min(strips, first + len(rows) + 1) * STRIP
+    places = (np.arange(begin, end) - STRIP / 2 + 0.5) / STRIP - first
+    before, after = 2 * rows[0] - rows[1], 2 * rows[-1] - rows[-2]
+    centre = np.interp(places, np.arange(-1, len(rows) + 1), [before, *rows, after])
+    return begin, centre.astype(np.float32)
+
+
+def _paths(
+    columns: NDArray[np.int64], rows: NDArray[np.int64], least: int, apart: int
+) -> list[Path]:
+    """Lines on which `least` strips of a chain lie.
+
+    A chain may hold several lines, which letters link, and the letters.
+    """
+    found: list[Path] = []
+    while len(rows) >= least:
+        # Hough: the slope and height on which most strips agree.
+        heights = np.rint((rows[None] - _SLOPES[:, None] * columns[None]) / 2).astype(np.int64)
+        heights -= heights.min()
+        bins = int(heights.max()) + 1
+        votes = np.bincount(
+            (heights + bins * np.arange(len(_SLOPES))[:, None]).ravel(),
+            minlength=bins * len(_SLOPES),
+        )
+        slope, height = divmod(int(votes.argmax()), bins)
+        inside = np.abs(heights[slope] - height) <= 1
+        powers = np.vander(columns, 3, increasing=True).astype(np.float64)
+        curve = np.zeros(3)
+        for degree in (1, 2):
+            base = powers[inside, : degree + 1]
+            curve[: degree + 1] = np.linalg.solve(
+                base.T @ base + 1e-6 * np.eye(degree + 1), base.T @ rows[inside]
+            )
+            inside = np.abs(rows - powers @ curve) <= ASIDE
+        covered = np.unique(columns[inside])
+        if len(covered) < least:
+            break
+        # A curve may go through bits of other lines before and after its own.
+        covered = max(
+            np.split(covered, np.flatnonzero(np.diff(covered) > GAPS + 1) + 1), key=len
+        )
+        first, last = int(covered[0]), int(covered[-1])
+        path = _centred(columns, rows, np.arange(first, last + 1), curve)
+        if len(covered) >= max(least, 0.75 * (last - first + 1)):
+            path = _follow(columns, rows, path, last)
+            stop = first + len(path)
+            path = _follow(-columns, rows, path[::-1], -first)[::-1]
+            first = stop - len(path)
+            found.append((first, path))
+        # Letters that stand on a line are no second line.
+        place = columns - first
+        aside = np.abs(rows - path[np.clip(place, 0, len(path) - 1)])
+        keep = (place < 0) | (place >= len(path)) | (aside > apart)
+        columns, rows = columns[keep], rows[keep]
+    return found
+
+
+def _centred(
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    along: NDArray[np.int64],
+    curve: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The middle row of a line's strips in each column of `along`, near to its curve."""
+    path = np.vander(along, 3, increasing=True) @ curve
+    place = np.clip(columns - along[0], 0, len(along) - 1)
+    near = (columns >= along[0]) & (columns <= along[-1]) & (np.abs(rows - path[place]) <= ASIDE)
+    count = np.bincount(place[near], minlength=len(along))
+    total = np.bincount(place[near], rows[near], minlength=len(along))
+    return np.where(count > 0, total / np.maximum(count, 1), path)
+
+
+def _follow(
+    columns: NDArray[np.int64], rows: NDArray[np.int64], path: NDArray[np.float64], last: int
+) -> NDArray[np.float64]:
+    """Go on with a line where it bends away from its parabola, as those of an open book do.
+
+    Args:
+        columns: Of the chain's strips.
+        rows: Likewise.
+        path: The line's row in each column up to `last`.
+        last: Where it ends.
+    """
+    found = list(path)
+    gap: list[float] = []
+    for column in range(last + 1, int(columns.max()) + 1):
+        so_far = found + gap
+        back = min(BEND, len(so_far) - 1)
+        expected = so_far[-1] + (so_far[-1] - so_far[-1 - back]) / back
+        here = rows[columns == column]
+        here = here[np.abs(here - expected) <= ASIDE]
+        if len(here):
+            found += [*gap, float(here.mean())]
+            gap = []
+        elif len(gap) == GAPS:
+            break
+        else:
+            gap.append(expected)
+    return np.array(found)
