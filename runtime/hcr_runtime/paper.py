@@ -24,8 +24,9 @@ CLEAR = 64
 MIN_INK = 16
 # And so many times what its surroundings vary by: wood and cloth are texture, not ink.
 TEXTURE_RATIO = 3.5
-# What varies by so much, and so many times what most of the photograph does, is no paper.
-COARSE_TEXTURE, COARSER = 8, 3.5
+# What varies by so much, and so many times what the quietest quarter of the photograph does, is no
+# paper: the desk may fill more of it than the sheet.
+COARSE_TEXTURE, COARSER, QUIET = 8, 3.5, 0.25
 # And this share of the darkness of the page's strokes.
 INK_SHARE = 0.25
 
@@ -157,7 +158,7 @@ def _threshold(darkness: GrayImage) -> GrayImage:
 
 def _desk(texture: GrayImage) -> GrayImage:
     """255 where blocks show what the page lies on: coarse, and reaching the photograph's edge."""
-    coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.median(texture)))).astype(np.uint8)
+    coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.quantile(texture, QUIET)))).astype(np.uint8)
     wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(wide, None, (0, 0), 2)
     return np.where(wide[1:-1, 1:-1] == 2, np.uint8(255), np.uint8(0))

@@ -16,6 +16,7 @@ from hcr_runtime.levelling import View, lay_level
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.paper import Grain, lift_page
 from hcr_runtime.reading_order import reading_order
+from hcr_runtime.show_through import erase_show_through
 from hcr_runtime.spec import Direction
 from hcr_runtime.writing_boxes import Lines, erase_boxes
 
@@ -182,7 +183,10 @@ def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
 def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
     """Erase a page's lines, in place."""
     lines = erase_boxes(darkness, mask)
-    return _Ink(darkness, Components(mask, darkness, lines.where), lines)
+    components = Components(mask, darkness, lines.where)
+    if erase_show_through(darkness, mask, components):
+        components = Components(mask, darkness, lines.where)
+    return _Ink(darkness, components, lines)
 
 
 def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
