@@ -12,12 +12,15 @@ from hcr_runtime.image import GrayImage
 
 # Slants that are looked for, in degrees, where lines are furthest aslant; `rulings` follows what is
 # less. Beyond, what runs across is not told from what runs down.
-LEAST_SLANT, MOST_SLANT = 3.0, 35.0
+LEAST_SLANT, MOST_SLANT = 3.0, 40.0
 # Lines are looked for on a page of this longer side.
 SIDE = 640
-# On it they are thinner than so many pixels, what is not is a pen, or the desk; so dark (0-255); as
-# long as this share of the page at least, with so many votes and gaps of so many pixels (Hough).
-THICK, LEVEL, LENGTH, VOTES, GAP = 13, 60, 0.12, 50, 4
+# On it they are thinner than so many pixels, what is not is a pen, or the desk; so dark (0-255); and
+# as long as this share of the page at least, with so many votes (Hough).
+THICK, LEVEL, LENGTH, VOTES = 13, 60, 0.12, 50
+# They have gaps of so many pixels, or, where that finds too few, as between the boxes of a form: in
+# squared paper those would be diagonals.
+GAPS = 4, 12
 # Fewer lines of a direction are a crease, a pen, an edge of the sheet; they are apart by this share of
 # the page.
 FEWEST, APART = 3, 0.01
@@ -70,9 +73,15 @@ def lay_level(mask: GrayImage) -> View | None:
     >>> round(np.degrees(np.arctan2(view.matrix[1, 0], view.matrix[0, 0])))
     10
     """
-    ends = _segments(mask)
-    across = np.abs(np.diff(ends[:, :, 0])) > np.abs(np.diff(ends[:, :, 1]))
-    level, upright = (_meeting_point(ends[which[:, 0]]) for which in (across, ~across))
+    thin = _thin_lines(mask)
+    level = upright = None
+    for gap in GAPS:
+        if level is None or upright is None:
+            ends = _segments(thin, gap)
+            way = np.abs(ends[:, 1] - ends[:, 0])
+            across = way[:, 0] > way[:, 1]
+            level = _meeting_point(ends[across]) if level is None else level
+            upright = _meeting_point(ends[~across]) if upright is None else upright
     if level is None and upright is None:
         return None
     half = max(mask.shape) / 2
@@ -99,24 +108,30 @@ def lay_level(mask: GrayImage) -> View | None:
     return View(to_view @ matrix @ to_page, (width, height))
 
 
-def _segments(mask: GrayImage) -> NDArray[np.float64]:
-    """Ends of straight lines, (N, 2, 2): x and y from the page's middle, in halves of its side."""
+def _thin_lines(mask: GrayImage) -> GrayImage:
+    """What is thin on a page, 255, at a side of `SIDE` at most."""
     scale = min(1.0, SIDE / max(mask.shape))
     size = tuple(max(1, round(length * scale)) for length in mask.shape[::-1])
     small = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     thin = cv2.morphologyEx(small, cv2.MORPH_TOPHAT, np.ones((THICK, THICK), np.uint8))
+    return np.asarray(cv2.compare(thin, LEVEL, cv2.CMP_GT), np.uint8)
+
+
+def _segments(thin: GrayImage, gap: int) -> NDArray[np.float64]:
+    """Ends of straight lines, (N, 2, 2): x and y from the page's middle, in halves of its side."""
+    side = max(thin.shape)
     found = cv2.HoughLinesP(
-        cv2.compare(thin, LEVEL, cv2.CMP_GT),
+        thin,
         rho=1,
         theta=np.pi / 360,
         threshold=VOTES,
-        minLineLength=LENGTH * max(size),
-        maxLineGap=GAP,
+        minLineLength=LENGTH * side,
+        maxLineGap=gap,
     )
     if found is None:
         return np.zeros((0, 2, 2))
-    ends = found.reshape(-1, 2, 2).astype(np.float64)
-    return np.asarray((ends + 0.5 - np.array(size) / 2) / (max(size) / 2))
+    middle = np.array(thin.shape[::-1]) / 2
+    return np.asarray((found.reshape(-1, 2, 2) + 0.5 - middle) / (side / 2), np.float64)
 
 
 def _meeting_point(ends: NDArray[np.float64]) -> NDArray[np.float64] | None:

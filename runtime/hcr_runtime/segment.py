@@ -26,7 +26,7 @@ PAGE_SIDE = 1600
 LEAST_SIDE = 8
 # Lines may run aslant where something longer than this share of the page is left; it is turned when
 # this erases many lines, and so many times as much.
-LONG, MORE_ERASED = 0.3, 1.1
+LONG, MORE_ERASED = 0.3, 1.02
 # More pieces of ink than one on so many pixels, and than so many, are a sensor's noise and no writing:
 # it is smoothed, by the first of these that leaves fewer.
 PIXELS, MOST_PIECES = 600, 100

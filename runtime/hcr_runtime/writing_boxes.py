@@ -17,6 +17,8 @@ MIN_BOX = 16
 SIDES, FILLING = 0.85, 0.4
 # What fills so much of the page is its own outline, or a frame around all that is written.
 WHOLE = 0.9
+# Boxes so near (in their own sides) differ in area by at most this factor.
+NEIGHBOUR, GROWS = 3.0, 1.5
 # So many outlines of like size are boxes even when nothing is written in them; so many lines are
 # no crease.
 MANY = 3
@@ -106,12 +108,7 @@ def _erase_outlines(
     outlines = [outline for outline in found if outline is not None]
     if not outlines:
         return None
-    usual = float(np.median([cv2.contourArea(corners) for corners, _ in outlines]))
-    alike = [
-        (corners, filled)
-        for corners, filled in outlines
-        if 0.5 * usual < cv2.contourArea(corners) < 2 * usual
-    ]
+    alike = [outlines[i] for i in _alike([corners for corners, _ in outlines])]
     if len(alike) < MANY and not any(filled for _, filled in alike):
         return None
     boxes = np.zeros(mask.shape, np.int32)
@@ -131,6 +128,22 @@ def _erase_outlines(
         erased[ring > 0] = 255
     boxes[erased > 0] = 0
     return boxes
+
+
+def _alike(outlines: list[NDArray[np.int32]]) -> list[int]:
+    """Which outlines are of about one size; seen aslant, of about that of their neighbours."""
+    area = np.array([cv2.contourArea(corners) for corners in outlines])
+    middle = np.array([corners.mean(axis=(0, 1)) for corners in outlines])
+    usual = np.median(area)
+    alike = (area > 0.5 * usual) & (area < 2 * usual)
+    reach = NEIGHBOUR * np.sqrt(area)
+    while True:
+        near = np.hypot(*(middle[:, None] - middle[alike]).T).T < reach[:, None]
+        ratio = area[:, None] / area[alike]
+        grown = alike | (near & (ratio < GROWS) & (ratio > 1 / GROWS)).any(axis=1)
+        if (grown == alike).all():
+            return np.flatnonzero(alike).tolist()
+        alike = grown
 
 
 def _outline(contour: NDArray[np.int32], mask: GrayImage) -> tuple[NDArray[np.int32], bool] | None:
