@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -160,21 +160,26 @@ def compose(
         THINGS[thing](page, owner, look.height, rng)
     covered = np.bincount(owner.ravel(), minlength=len(written)) < written
     chosen = [i for i in chosen if not covered[i + 1]]
-    where = _seen(size, look, _camera(size, look, rng))
-    sheet = cv2.remap(np.ones((height, width), np.float32), *where, cv2.INTER_LINEAR)[..., None]
-    page = cv2.remap(page, *where, cv2.INTER_LINEAR, borderValue=look.paper)
+    turn = _camera(size, look, rng)
+    sheet = np.ones((height, width), np.float32)
+    if look.curl:
+        page = _curled(page, look.curl, look.paper)
+        owner, sheet = (_curled(image, look.curl, (0, 0, 0)) for image in (owner, sheet))
+    sheet = cv2.warpPerspective(sheet, turn, size)[..., None]
+    page = cv2.warpPerspective(page, turn, size, borderValue=look.paper, flags=cv2.INTER_LINEAR)
     if look.desk:
         below = _wood(size, rng) if look.desk == "wood" else _dark(size, rng)
         page = page * sheet + below * (1 - sheet)
-    owner = cv2.remap(owner, *where, cv2.INTER_NEAREST)
+    owner = cv2.warpPerspective(owner, turn, size, flags=cv2.INTER_NEAREST)
     page *= _light(size, look, rng)[..., None]
     page = cv2.GaussianBlur(page, (0, 0), look.blur)
     if look.shake:
         page = cv2.filter2D(page, -1, _shaken(look.shake, rng))
-    noise = rng.normal(0, 1, page.shape)
+    noise = rng.normal(0, look.noise, page.shape)
     if look.grain:
         noise = cv2.GaussianBlur(noise, (0, 0), look.grain)
-    page = page + look.noise * noise / noise.std()
+        noise *= look.noise / noise.std()
+    page = page + noise
     image = np.clip(page, 0, 255).astype(np.uint8)
     if look.quality is not None:
         code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, look.quality])[1]
@@ -303,14 +308,14 @@ def _tilted(size: tuple[int, int], look: Look, rng: np.random.Generator) -> NDAr
     return np.array([[zoom, 0, move[0]], [0, zoom, move[1]], [0, 0, 1]]) @ view
 
 
-def _seen(
-    size: tuple[int, int], look: Look, turn: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where on the page each pixel of the photograph looks: x and y, float32 (H, W)."""
-    width, height = size
-    every = np.float32(np.dstack(np.meshgrid(np.arange(width), np.arange(height))))
-    x, y = cv2.split(cv2.perspectiveTransform(every, np.linalg.inv(turn)))
-    return x, np.float32(y - look.curl * height * np.sin(np.pi * x / width))
+def _curled(page: NDArray[Any], curl: float, beyond: Colour) -> NDArray[Any]:
+    """Lower a page's middle by a share of its height."""
+    height, width = page.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    y -= np.float32(curl * height) * np.sin(np.float32(np.pi / width) * x)
+    exact = page.dtype == np.uint16  # numbers of letters
+    how = cv2.INTER_NEAREST if exact else cv2.INTER_LINEAR
+    return cv2.remap(page, x, y, how, borderValue=beyond)
 
 
 def _shaken(length: float, rng: np.random.Generator) -> NDArray[np.float32]:

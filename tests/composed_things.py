@@ -1,4 +1,4 @@
-"""What lies on composed pages beside the writing, or shows through: a pen, a thumb, holes, folds."""
+"""What composed pages show beside the writing: a pen, a thumb, holes, folds, their other side."""
 
 from __future__ import annotations
 

@@ -15,19 +15,23 @@ from hcr_runtime.image import GrayImage
 LEAST_SLANT, MOST_SLANT = 3.0, 40.0
 # Lines are looked for on a page of this longer side.
 SIDE = 640
-# On it they are thinner than so many pixels, what is not is a pen, or the desk; so dark (0-255); and
-# as long as this share of the page at least, with so many votes (Hough).
+# On it they are thinner than so many pixels (a pen is not, nor a desk), so dark (0-255), and as
+# long as this share of the page, with so many votes (Hough).
 THICK, LEVEL, LENGTH, VOTES = 13, 60, 0.12, 50
 # They have gaps of so many pixels, or, where that finds too few, as between the boxes of a form: in
 # squared paper those would be diagonals.
 GAPS = 4, 12
-# Fewer lines of a direction are a crease, a pen, an edge of the sheet; they are apart by this share of
-# the page.
+# Fewer lines of a direction are a crease, a pen, an edge of the sheet; they lie this share of the
+# page apart.
 FEWEST, APART = 3, 0.01
 # The sine by which a line may miss the point where all of its direction meet.
 MISS = 0.02
-# What is seen from so far aside that it shrinks by more than this is not laid flat.
-LEAST_SCALE = 0.4
+# What is seen from so far aside that a part of it shrinks by more than this, or that the view would
+# have so many times its pixels, is not laid flat.
+LEAST_SCALE, LARGEST = 0.4, 4
+
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class View:
         size: Width and height of the view, which holds all of the page.
     """
 
-    matrix: NDArray[np.float64]
+    matrix: Array
     size: tuple[int, int]
 
     def apply(self, image: GrayImage, outside: int) -> GrayImage:
@@ -49,7 +53,8 @@ class View:
 
     def bounds(self, points: NDArray[np.int64]) -> tuple[int, int, int, int]:
         """Left, top, right and bottom, on the page, of pixels (x, y) of the view."""
-        back = _move(points.astype(np.float64), np.linalg.inv(self.matrix))
+        to_page = np.asarray(np.linalg.inv(self.matrix), np.float64)
+        back = _move(points.astype(np.float64), to_page)
         low, high = np.floor(back.min(axis=0) + 0.5), np.floor(back.max(axis=0) + 1.5)
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
@@ -73,39 +78,47 @@ def lay_level(mask: GrayImage) -> View | None:
     >>> round(np.degrees(np.arctan2(view.matrix[1, 0], view.matrix[0, 0])))
     10
     """
-    thin = _thin_lines(mask)
-    level = upright = None
-    for gap in GAPS:
-        if level is None or upright is None:
-            ends = _segments(thin, gap)
-            way = np.abs(ends[:, 1] - ends[:, 0])
-            across = way[:, 0] > way[:, 1]
-            level = _meeting_point(ends[across]) if level is None else level
-            upright = _meeting_point(ends[~across]) if upright is None else upright
-    if level is None and upright is None:
+    points = _meeting_points(mask)
+    if points is None:
         return None
     half = max(mask.shape) / 2
-    corner = np.array(mask.shape[::-1]) / max(mask.shape)
-    corners = corner * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    if level is None:
-        level = _across_from(upright)
-    if upright is None:
-        upright = _across_from(level)
-    slants = [_slant(corners, level, 0), _slant(corners, upright, 1)]
-    if not LEAST_SLANT <= max(slants) <= MOST_SLANT:
+    page = np.array(mask.shape[::-1]) / (2 * half)
+    corners = page * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
+    slant = max(_slant(corners, point, axis) for axis, point in enumerate(points))
+    horizon = np.cross(*points)
+    scales = 1 + corners @ (horizon[:2] / (horizon[2] or np.inf))
+    if not LEAST_SLANT <= slant <= MOST_SLANT or scales.min() < LEAST_SCALE:
         return None
-    matrix = _flat(level, upright)
-    scales = corners @ matrix[2, :2] + 1
-    if matrix.size == 0 or scales.min() < LEAST_SCALE or scales.max() > 1 / LEAST_SCALE:
-        return None
+    matrix = _flat(*points)
     seen = _move(corners, matrix)
     low, high = seen.min(axis=0), seen.max(axis=0)
-    to_page = np.diag([1 / half, 1 / half, 1.0]) @ np.array(
-        [[1, 0, -mask.shape[1] / 2], [0, 1, -mask.shape[0] / 2], [0, 0, 1]]
-    )
-    to_view = np.diag([half, half, 1.0]) @ np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]])
     width, height = np.ceil((high - low) * half).astype(int).tolist()
-    return View(to_view @ matrix @ to_page, (width, height))
+    if width * height > LARGEST * mask.size:
+        return None
+    to_view = np.array([[half, 0, -low[0] * half], [0, half, -low[1] * half], [0, 0, 1]])
+    from_page = np.array([[1 / half, 0, -page[0]], [0, 1 / half, -page[1]], [0, 0, 1]])
+    return View(to_view @ matrix @ from_page, (width, height))
+
+
+def _meeting_points(mask: GrayImage) -> tuple[Array, Array] | None:
+    """Where the lines across a page meet, and those down it; homogeneous (3,), or None."""
+    thin = _thin_lines(mask)
+    level: Array | None = None
+    upright: Array | None = None
+    for gap in GAPS:
+        ends = _segments(thin, gap)
+        way = np.abs(ends[:, 1] - ends[:, 0])
+        across = way[:, 0] > way[:, 1]
+        level = _meeting_point(ends[across]) if level is None else level
+        upright = _meeting_point(ends[~across]) if upright is None else upright
+        if level is not None and upright is not None:
+            return level, upright
+    # Of one direction alone: the other is at right angles to it, seen from the middle.
+    known = upright if level is None else level
+    if known is None:
+        return None
+    other = np.array([-known[1], known[0], 0.0])
+    return (other, known) if level is None else (known, other)
 
 
 def _thin_lines(mask: GrayImage) -> GrayImage:
@@ -117,7 +130,7 @@ def _thin_lines(mask: GrayImage) -> GrayImage:
     return np.asarray(cv2.compare(thin, LEVEL, cv2.CMP_GT), np.uint8)
 
 
-def _segments(thin: GrayImage, gap: int) -> NDArray[np.float64]:
+def _segments(thin: GrayImage, gap: int) -> Array:
     """Ends of straight lines, (N, 2, 2): x and y from the page's middle, in halves of its side."""
     side = max(thin.shape)
     found = cv2.HoughLinesP(
@@ -134,7 +147,7 @@ def _segments(thin: GrayImage, gap: int) -> NDArray[np.float64]:
     return np.asarray((found.reshape(-1, 2, 2) + 0.5 - middle) / (side / 2), np.float64)
 
 
-def _meeting_point(ends: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _meeting_point(ends: Array) -> Array | None:
     """Where lines of one direction meet, homogeneous (3,); None where they are too few."""
     if len(ends) < FEWEST:
         return None
@@ -154,23 +167,20 @@ def _meeting_point(ends: NDArray[np.float64]) -> NDArray[np.float64] | None:
     kept = lines[miss < MISS]
     side = np.array([point[1], -point[0]])  # across the lines, at the middle
     side /= max(float(np.hypot(*side)), 1e-9)
-    where = np.sort(-kept[:, 2] / np.where(np.abs(kept[:, :2] @ side) < 1e-6, 1, kept[:, :2] @ side))
+    where = np.sort(
+        -kept[:, 2] / np.where(np.abs(kept[:, :2] @ side) < 1e-6, 1, kept[:, :2] @ side)
+    )
     apart = np.count_nonzero(np.diff(where) > APART * 2) + 1 if len(where) else 0
     return point if apart >= FEWEST else None
 
 
-def _across_from(point: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The direction at right angles to that in which a point is seen from the middle."""
-    return np.array([-point[1], point[0], 0.0])
-
-
-def _slant(corners: NDArray[np.float64], point: NDArray[np.float64], axis: int) -> float:
+def _slant(corners: Array, point: Array, axis: int) -> float:
     """Most degrees by which what points to `point` is aslant, in the page's corners."""
     toward = np.abs(point[:2] - corners * point[2])
     return float(np.degrees(np.arctan2(toward[:, 1 - axis], toward[:, axis])).max())
 
 
-def _flat(level: NDArray[np.float64], upright: NDArray[np.float64]) -> NDArray[np.float64]:
+def _flat(level: Array, upright: Array) -> Array:
     """The homography that sends two meeting points to where level and upright lines meet.
 
     The middle stays, and areas there.
@@ -185,7 +195,7 @@ def _flat(level: NDArray[np.float64], upright: NDArray[np.float64]) -> NDArray[n
     return straight @ tilt
 
 
-def _move(points: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _move(points: Array, matrix: Array) -> Array:
     """Points (N, 2) under a homography."""
     moved = np.insert(points, 2, 1.0, axis=1) @ matrix.T
     return np.asarray(moved[:, :2] / moved[:, 2:])

@@ -20,6 +20,10 @@ _SLOPES = np.linspace(-2, 2, 41)
 ASIDE = 2
 # Beyond its parabola a line goes on as it did for so many strips, over so many gaps.
 BEND, GAPS = 8, 3
+# A line is smooth over so many strips both ways, and straight, or a parabola, within so many rows.
+SMOOTH, STRAIGHT = 3, 1.0
+# So many lines are the ruling of a page.
+MANY = 5
 _SQUARE = np.ones((3, 3), np.uint8)
 
 # The first strip of a line, and its row in each strip from there.
@@ -39,7 +43,7 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
 
     >>> runs = np.zeros((40, 20), np.uint8)
     >>> runs[8] = 255
-    >>> [(start, len(rows), float(rows[50])) for start, rows in trace(runs, 0.25, 3)]
+    >>> [(start, len(rows), round(float(rows[50]), 3)) for start, rows in trace(runs, 0.25, 3)]
     [(0, 320, 8.0)]
     """
     strips = runs.shape[1]
@@ -53,6 +57,7 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
     kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
     _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
     found: list[Path] = []
+    left: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= least) + 1:
         x, y, across, down, _ = stats[label].tolist()
         part = (labels[y : y + down, x : x + across] == label) & (
@@ -60,7 +65,13 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
         )
         rows, columns = np.nonzero(part)
         if len(rows) <= MAX_POINTS:
-            found += _paths(columns + x, rows + y, least, limit)
+            paths, rest = _paths(columns + x, rows + y, least, limit)
+            found += paths
+            left.append(rest)
+    if len(found) >= MANY:
+        # Letters cut the lines of a ruled page into shorter ones.
+        for columns, rows in left:
+            found += _paths(columns, rows, max(MIN_STRIPS, least // 2), limit)[0]
     return [_in_pixels(path, strips) for path in found]
 
 
@@ -77,8 +88,8 @@ def _in_pixels(path: Path, strips: int) -> tuple[int, NDArray[np.float32]]:
 
 def _paths(
     columns: NDArray[np.int64], rows: NDArray[np.int64], least: int, apart: int
-) -> list[Path]:
-    """Lines on which `least` strips of a chain lie.
+) -> tuple[list[Path], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Lines on which `least` strips of a chain lie, and the strips that lie on none.
 
     A chain may hold several lines, which letters link, and the letters.
     """
@@ -106,9 +117,7 @@ def _paths(
         if len(covered) < least:
             break
         # A curve may go through bits of other lines before and after its own.
-        covered = max(
-            np.split(covered, np.flatnonzero(np.diff(covered) > GAPS + 1) + 1), key=len
-        )
+        covered = max(np.split(covered, np.flatnonzero(np.diff(covered) > GAPS + 1) + 1), key=len)
         first, last = int(covered[0]), int(covered[-1])
         path = _centred(columns, rows, np.arange(first, last + 1), curve)
         if len(covered) >= max(least, 0.75 * (last - first + 1)):
@@ -116,13 +125,13 @@ def _paths(
             stop = first + len(path)
             path = _follow(-columns, rows, path[::-1], -first)[::-1]
             first = stop - len(path)
-            found.append((first, path))
+            found.append((first, _smooth(path)))
         # Letters that stand on a line are no second line.
         place = columns - first
         aside = np.abs(rows - path[np.clip(place, 0, len(path) - 1)])
         keep = (place < 0) | (place >= len(path)) | (aside > apart)
         columns, rows = columns[keep], rows[keep]
-    return found
+    return found, (columns, rows)
 
 
 def _centred(
@@ -136,8 +145,15 @@ def _centred(
     place = np.clip(columns - along[0], 0, len(along) - 1)
     near = (columns >= along[0]) & (columns <= along[-1]) & (np.abs(rows - path[place]) <= ASIDE)
     count = np.bincount(place[near], minlength=len(along))
-    total = np.bincount(place[near], rows[near], minlength=len(along))
-    return np.where(count > 0, total / np.maximum(count, 1), path)
+    total = np.bincount(place[near], (rows - path[place])[near], minlength=len(along))
+    aside = _smooth(total / np.maximum(count, 1))
+    # What crosses a line that is as straight as its curve pulls at single strips of it.
+    return path + aside if np.abs(aside).max() > STRAIGHT else path
+
+
+def _smooth(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    wide = np.pad(rows, SMOOTH, mode="reflect", reflect_type="odd")
+    return np.convolve(wide, np.ones(2 * SMOOTH + 1) / (2 * SMOOTH + 1), mode="valid")
 
 
 def _follow(

@@ -38,10 +38,12 @@ class Grain(NamedTuple):
         blur: What smooths it: standard deviation of a Gaussian, in pixels.
         paper: The share of a block of pixels that is paper, its pale end: the darkest of it is as
             bright as paper, which noise lets appear too bright (the closing takes the brightest).
+        fewer: It is smoothed where that leaves one of so many pieces of ink at most.
     """
 
     blur: float
     paper: float
+    fewer: float
 
 
 def lift_page(
@@ -158,7 +160,9 @@ def _threshold(darkness: GrayImage) -> GrayImage:
 
 def _desk(texture: GrayImage) -> GrayImage:
     """255 where blocks show what the page lies on: coarse, and reaching the photograph's edge."""
-    coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.quantile(texture, QUIET)))).astype(np.uint8)
+    coarse = (texture > max(COARSE_TEXTURE, COARSER * float(np.quantile(texture, QUIET)))).astype(
+        np.uint8
+    )
     wide = cv2.copyMakeBorder(coarse, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
     cv2.floodFill(wide, None, (0, 0), 2)
     return np.where(wide[1:-1, 1:-1] == 2, np.uint8(255), np.uint8(0))

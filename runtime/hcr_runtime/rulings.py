@@ -13,7 +13,7 @@ from hcr_runtime.line_paths import MIN_LENGTH, STRIP, trace
 
 # A strip belongs to a line where so much of a row in it is ink; dotted lines have gaps.
 COVERAGE = 0.6
-# A line is thinner than this share of the page's longer side, and never thicker than so many pixels.
+# A line is thinner than this share of the page's longer side (`thickest`).
 MAX_THICKNESS = 1 / 120
 # And so many times as long as thick; fewer than so many must be twice as long.
 SLENDER, FEW = 40, 3

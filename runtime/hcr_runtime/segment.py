@@ -24,13 +24,13 @@ from hcr_runtime.writing_boxes import Lines, erase_boxes
 PAGE_SIDE = 1600
 # Smaller ones hold no letter, and OpenCV takes an array of 1 or 4 numbers for a scalar.
 LEAST_SIDE = 8
-# Lines may run aslant where something longer than this share of the page is left; it is turned when
-# this erases many lines, and so many times as much.
-LONG, MORE_ERASED = 0.3, 1.02
-# More pieces of ink than one on so many pixels, and than so many, are a sensor's noise and no writing:
-# it is smoothed, by the first of these that leaves fewer.
-PIXELS, MOST_PIECES = 600, 100
-GRAINS = Grain(blur=1.0, paper=0.5), Grain(blur=2.0, paper=0.8)
+# Lines may run aslant where something longer than this share of the page is left, or one was so
+# steep (a tangent); the page is laid level when this erases many lines, and about as much or more.
+LONG, STEEP, AS_MUCH = 0.3, 0.1, 0.97
+# More pieces of ink than one on so many pixels, and than so many, may be a sensor's noise: it is
+# smoothed where that leaves fewer.
+PIXELS, MOST_PIECES = 3000, 100
+GRAINS = Grain(blur=1.0, paper=0.5, fewer=1.3), Grain(blur=2.0, paper=0.8, fewer=3.0)
 # Pixels around a glyph's ink that are still its own.
 RIM = 1
 _RIM = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
@@ -152,32 +152,33 @@ class _Ink:
 
 def _separate(gray: GrayImage) -> tuple[_Ink, View | None]:
     """Lift the ink off a page and erase its lines; smooth it where that leaves noise."""
-    first = _lift(gray, None)
-    if not _is_grainy(first[0]):
-        return first
-    smoothed = (_lift(gray, grain) for grain in GRAINS)
-    return next((each for each in smoothed if not _is_grainy(each[0])), first)
-
-
-def _is_grainy(ink: _Ink) -> bool:
-    """Whether there are more pieces of ink than anyone writes."""
-    return len(ink.components.area) > max(MOST_PIECES, ink.darkness.size // PIXELS)
+    found = _lift(gray, None)
+    pieces = len(found[0].components.area)
+    if pieces <= max(MOST_PIECES, gray.size // PIXELS):
+        return found
+    for grain in GRAINS:
+        smoothed = _lift(gray, grain)
+        left = len(smoothed[0].components.area)
+        if pieces > grain.fewer * left:
+            found, pieces = smoothed, left
+    return found
 
 
 def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
-    """Lift the ink off a page and erase its lines; the page is turned where they run aslant."""
+    """Lift the ink off a page and erase its lines; it is laid level where they run aslant."""
     darkness, mask = lift_page(gray, grain=grain)
     ink = _erase(darkness.copy(), mask.copy())
-    if ink.components.length[1:].max(initial=0) < LONG * max(gray.shape):
+    longest = ink.components.length[1:].max(initial=0)
+    if longest < LONG * max(gray.shape) and ink.lines.slope < STEEP:
         return ink, None
     view = lay_level(mask)
     if view is None:
         return ink, None
     # Outside of the page is ink, so that what its edge cuts falls away.
-    turned = cv2.compare(view.apply(mask, outside=255), 127, cv2.CMP_GT)
-    level = _erase(view.apply(darkness, outside=0), turned)
+    seen = cv2.compare(view.apply(mask, outside=255), 127, cv2.CMP_GT)
+    level = _erase(view.apply(darkness, outside=0), seen)
     before, after = (cv2.countNonZero(each.lines.where) for each in (ink, level))
-    return (level, view) if level.lines.are_many and after > MORE_ERASED * before else (ink, None)
+    return (level, view) if level.lines.are_many and after > AS_MUCH * before else (ink, None)
 
 
 def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:

@@ -8,11 +8,13 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.components import Components
 from hcr_runtime.image import GrayImage
 
-# Ink that is so much fainter than the darkest nearby does not belong to the same writing: nearby is
-# this share of the page's longer side.
-PALE, NEAR = 0.35, 0.03
-# It is looked for on every so many-th pixel, and shows where it is so much in shares of the other.
-STEP, SHOWS = 4, 0.05
+# Ink so much fainter than the darkest nearby does not belong to the same writing, ink so dark does;
+# nearby is this share of the page's longer side.
+PALE, DARK, NEAR = 0.35, 0.55, 0.03
+# What lies aside of the dark ink, on every so many-th pixel, is from the other side where so much
+# is pale (in shares of the dark), and so many times what lies between: thin strokes are of any
+# darkness.
+STEP, SHOWS, APART = 4, 0.16, 2.5
 
 
 def erase_show_through(darkness: GrayImage, mask: GrayImage, components: Components) -> bool:
@@ -29,7 +31,7 @@ def erase_show_through(darkness: GrayImage, mask: GrayImage, components: Compone
     Returns:
         Whether anything was erased.
 
-    >>> darkness = np.zeros((240, 320), np.uint8)
+    >>> darkness = np.zeros((640, 960), np.uint8)
     >>> darkness[100:160, 150:156] = 180
     >>> darkness[100:160, 156:170] = 30
     >>> mask = cv2.compare(darkness, 16, cv2.CMP_GT)
@@ -43,11 +45,13 @@ def erase_show_through(darkness: GrayImage, mask: GrayImage, components: Compone
     side = 2 * max(1, round(NEAR * max(height, width) / STEP / 2)) + 1
     inked = darkness[::STEP, ::STEP] * whole[components.labels[::STEP, ::STEP]]
     near = cv2.dilate(inked, np.ones((side, side), np.uint8))
-    written = cv2.compare(inked, cv2.multiply(near, PALE), cv2.CMP_GT)
-    faint = cv2.subtract(cv2.compare(inked, 0, cv2.CMP_GT), cv2.dilate(written, _SQUARE))
-    if cv2.countNonZero(faint) <= SHOWS * cv2.countNonZero(written):
+    pale, dark = cv2.multiply(near, PALE), cv2.compare(inked, cv2.multiply(near, DARK), cv2.CMP_GT)
+    aside = (inked > 0) & (cv2.dilate(dark, _SQUARE) == 0)
+    faint = np.count_nonzero(aside & (inked <= pale))
+    between = np.count_nonzero(aside) - faint
+    if faint <= max(SHOWS * cv2.countNonZero(dark), APART * between):
         return False
-    limit = cv2.resize(cv2.multiply(near, PALE), (width, height), interpolation=cv2.INTER_LINEAR)
+    limit = cv2.resize(pale, (width, height), interpolation=cv2.INTER_LINEAR)
     mask[(darkness <= limit) & whole[components.labels]] = 0
     return True
 

@@ -31,12 +31,14 @@ class Lines:
     Attributes:
         where: 255 where they lay; uint8, (H, W).
         across: How many ran across the page.
+        slope: The steepest, as a tangent against the page's rows or columns.
         boxes: Number of the writing box that each pixel lies in, from 1, and 0 where in none;
             int32, (H, W). None where they make no boxes.
     """
 
     where: GrayImage
     across: int
+    slope: float
     boxes: NDArray[np.int32] | None
 
     @property
@@ -53,8 +55,9 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
         mask: 255 where there is ink, same shape.
     """
     level, upright, erased = erase_rulings(darkness, mask)
+    slope = max((_slope(ruling) for ruling in level + upright), default=0.0)
     if len(level) < 2 or len(upright) < 2:
-        return Lines(erased, len(level), _erase_outlines(darkness, mask, erased))
+        return Lines(erased, len(level), slope, _erase_outlines(darkness, mask, erased))
     lines = erased.copy()
     # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
     across, down = 2 * _pitch(upright), 2 * _pitch(level)
@@ -64,7 +67,11 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
     for ruling in upright:
         for (y0, x0), (y1, x1) in _extensions(ruling, down):
             cv2.line(lines, (x0, y0), (x1, y1), 255, 2)
-    return Lines(erased, len(level), _boxes(lines))
+    return Lines(erased, len(level), slope, _boxes(lines))
+
+
+def _slope(ruling: Ruling) -> float:
+    return abs(float(ruling.centre[-1] - ruling.centre[0])) / len(ruling.centre)
 
 
 def _pitch(rulings: list[Ruling]) -> int:
@@ -138,7 +145,7 @@ def _alike(outlines: list[NDArray[np.int32]]) -> list[int]:
     alike = (area > 0.5 * usual) & (area < 2 * usual)
     reach = NEIGHBOUR * np.sqrt(area)
     while True:
-        near = np.hypot(*(middle[:, None] - middle[alike]).T).T < reach[:, None]
+        near = np.linalg.norm(middle[:, None] - middle[alike], axis=2) < reach[:, None]
         ratio = area[:, None] / area[alike]
         grown = alike | (near & (ratio < GROWS) & (ratio > 1 / GROWS)).any(axis=1)
         if (grown == alike).all():

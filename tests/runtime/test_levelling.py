@@ -1,4 +1,4 @@
-"""Pages that are turned by more than rulings are followed: levelled, and boxes laid back."""
+"""Pages turned or seen aslant by more than rulings are followed: levelled, and boxes laid back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcr_runtime import find_glyphs
-from hcr_runtime.turning import turn_level
+from hcr_runtime.levelling import lay_level
 
 
 def ruled(angle: float, squared: bool) -> np.ndarray:
@@ -67,7 +67,36 @@ def test_a_ruled_sheet_is_levelled_on_a_dark_desk() -> None:
     assert all(glyph.box.height < 60 for glyph in glyphs), "without its line"
 
 
-@pytest.mark.parametrize("angle", [0.0, 1.5, 28.0])
+@pytest.mark.parametrize("angle", [0.0, 1.5, 42.0])
 def test_lines_that_are_level_or_too_steep_are_left(angle: float) -> None:
     mask = cv2.compare(ruled(angle, squared=False), 200, cv2.CMP_LT)
-    assert turn_level(mask) is None
+    assert lay_level(mask) is None
+
+
+@pytest.mark.parametrize("aside", [(0.0, 0.0005), (0.00035, -0.0003), (-0.0004, 0.0)])
+def test_a_squared_page_seen_from_aside_is_laid_flat(aside: tuple[float, float]) -> None:
+    page = ruled(0.0, squared=True)
+    middle = np.array([[1, 0, 600], [0, 1, 450], [0, 0, 1.0]])
+    tilt = np.array([[0.8, 0, 0], [0, 0.8, 0], [*aside, 1.0]])
+    seen_from = middle @ tilt @ np.linalg.inv(middle)
+    photograph = cv2.warpPerspective(page, seen_from, (1200, 900), borderValue=245)
+    view = lay_level(cv2.compare(photograph, 225, cv2.CMP_LT))
+    assert view is not None
+    # A line across the page is level again, one down it upright.
+    onto = view.matrix @ seen_from
+    for axis, ends in (
+        (1, [(100.0, 450.0), (1100.0, 450.0)]),
+        (0, [(600.0, 50.0), (600.0, 850.0)]),
+    ):
+        first, last = cv2.perspectiveTransform(np.array([ends]), onto)[0]
+        assert abs(first[axis] - last[axis]) < 0.01 * np.hypot(*(last - first))
+    glyphs = find_glyphs(photograph)
+    assert len(glyphs) == 3
+    for glyph in glyphs:
+        box = glyph.box
+        part = photograph[box.top : box.top + box.height, box.left : box.left + box.width]
+        assert (part < 100).sum() > 0.3 * part.size
+        rim = photograph[
+            box.top - 4 : box.top + box.height + 4, box.left - 4 : box.left + box.width + 4
+        ]
+        assert (rim < 100).sum() == (part < 100).sum(), "all of the bar is in its box"

@@ -44,6 +44,17 @@ LOOKS = {
     "comb": Look(lines="comb", line=BLACK_LINE),
     "desk": Look(desk="wood", skew=2),
     "chalk": Look(paper=BOARD, ink=CHALK, height=100),
+    "little light": Look(noise=18, blur=1.0, quality=50),
+    "little light, smoothed": Look(noise=8, grain=1.5, blur=1.0, lines="ruled", line=BLUE_LINE),
+    "aslant, squared": Look(tilt=25, lines="squared", line=BLUE_LINE),
+    "aslant, boxes": Look(tilt=25, lines="boxes", line=BLACK_LINE, desk="wood"),
+    "curled, ruled": Look(curl=0.03, lines="ruled", line=BLUE_LINE),
+    "curled, table": Look(curl=0.03, lines="table", line=BLACK_LINE),
+    "thin paper": Look(things=("other side",)),
+    "a small sheet on a desk": Look(desk="wood", tilt=35),
+    "shaken": Look(shake=5),
+    "folded": Look(things=("folds",)),
+    "pen, thumb": Look(things=("pen", "thumb")),
 }
 
 

@@ -90,3 +90,34 @@ def test_sums_of_bytes_are_shares(
     bands = (mask[: strips * STRIP] > 0).reshape(strips, STRIP, mask.shape[1])
     plain = bands.mean(axis=1).T > COVERAGE
     np.testing.assert_array_equal(_covered(mask) > 0, plain)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("bend", ["bowed", "open book", "wavy"])
+def test_lines_of_curled_paper_go(bend: str, squared: bool) -> None:
+    along = np.linspace(0, 1, 1200)
+    drop = {
+        "bowed": 36 * np.sin(np.pi * along),
+        "open book": 40 * np.exp(-8 * along) - 10 * along,
+        "wavy": 9 * np.sin(2 * np.pi * along),
+    }[bend]
+    darkness = np.zeros((800, 1200), np.uint8)
+    for y in range(60, 760, 60):
+        points = np.stack([np.arange(1200), y + drop], axis=1).round().astype(np.int32)
+        cv2.polylines(darkness, [points], False, 70, 2)
+    for x in range(40, 1200, 60) if squared else ():
+        cv2.line(darkness, (x, 0), (x, 799), 70, 2)
+    letters = np.zeros_like(darkness)
+    for row, y in enumerate(range(140, 600, 120)):
+        for x in range(70 + 20 * row, 1150, 90):
+            cv2.ellipse(letters, (x, y), (16, 24), 0, 30, 330, 200, 5)
+    darkness = np.maximum(darkness, letters)
+    mask = inked(darkness)
+    across, down, _ = erase_rulings(darkness, mask)
+    assert len(across) >= 12
+    assert (len(down) > 0) == squared
+    rest = cv2.subtract(mask, inked(cv2.dilate(letters, np.ones((5, 5), np.uint8))))
+    drawn = (drop.size * 12 + squared * 800 * 20) * 2
+    # Between letters that stand close on a wave, bits are left.
+    assert cv2.countNonZero(rest) < 0.06 * drawn
+    assert cv2.countNonZero(cv2.bitwise_and(mask, letters)) > 0.97 * cv2.countNonZero(letters)

@@ -329,12 +329,29 @@ def test_pairs_that_are_not_compared_would_not_have_joined(monkeypatch: pytest.M
     assert joined > 100
 
 
-def test_a_page_of_noise_takes_little_memory() -> None:
-    """Thousands of specks: not all are held against all."""
+@pytest.mark.parametrize("coarse", [0.0, 1.0, 2.0], ids=["fine", "soft", "coarse"])
+def test_letters_are_found_alone_in_a_sensors_noise(coarse: float) -> None:
     rng = np.random.default_rng(0)
-    page = np.clip(rng.normal(180, 20, (720, 1280)), 0, 255).astype(np.uint8)
+    noise = rng.normal(0, 1, (720, 1280))
+    if coarse:
+        noise = cv2.GaussianBlur(noise, (0, 0), coarse)
+    page = np.full((720, 1280), 180, np.uint8)
     for left in range(60, 1200, 120):
         cv2.putText(page, "b", (left, 400), cv2.FONT_HERSHEY_SIMPLEX, 3, 20, 6)
+    page = np.clip(page + 12 * noise / noise.std(), 0, 255).astype(np.uint8)
+    boxes = [glyph.box for glyph in find_glyphs(page)]
+    assert [round((box.left - 60) / 120) for box in boxes] == list(range(10))
+    assert all(40 < box.width < 60 and 55 < box.height < 80 for box in boxes)
+
+
+def test_thousands_of_pieces_take_little_memory() -> None:
+    """Not all are held against all."""
+    rng = np.random.default_rng(0)
+    page = np.full((720, 1280), 230, np.uint8)
+    for y in range(20, 700, 18):
+        for x in range(20, 1260, 18):
+            top, left = (int(place + rng.integers(0, 6)) for place in (y, x))
+            page[top : top + 9, left : left + 6] = 40
     find_glyphs(page)  # what is made once
     tracemalloc.start()
     try:
@@ -342,5 +359,5 @@ def test_a_page_of_noise_takes_little_memory() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(glyphs) > 500, "the noise is dense enough to tell"
+    assert len(glyphs) > 500, "the pieces are dense enough to tell"
     assert peak < 100e6
