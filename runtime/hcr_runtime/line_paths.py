@@ -16,6 +16,8 @@ MIN_LENGTH, MIN_STRIPS = 0.25, 6
 MAX_POINTS = 12_000
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
 _SLOPES = np.linspace(-2, 2, 41)
+# So much of a line is ink: letters hide the rest.
+FILLED = 0.7
 # So many rows aside of a line a strip still belongs to it.
 ASIDE = 2
 # Beyond its parabola a line goes on as it did for so many strips, over so many gaps.
@@ -24,7 +26,6 @@ BEND, GAPS = 8, 3
 SMOOTH, STRAIGHT = 3, 1.0
 # So many lines are the ruling of a page.
 MANY = 5
-_SQUARE = np.ones((3, 3), np.uint8)
 
 # The first strip of a line, and its row in each strip from there.
 Path = tuple[int, NDArray[np.float64]]
@@ -52,13 +53,14 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
         return []
     # What is thick is no line: a desk beside the sheet, a printed mark.
     runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
-    # A strip that is missing, and a drift of a row between strips, break no chain.
-    linked = cv2.dilate(runs, _SQUARE)
+    # Strips that are missing, and a drift of a row between strips, break no chain.
+    linked = cv2.dilate(runs, np.ones((3, GAPS + 2), np.uint8))
     kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
     _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
     found: list[Path] = []
     left: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= least) + 1:
+    short = max(MIN_STRIPS, least // 2)
+    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= short) + 1:
         x, y, across, down, _ = stats[label].tolist()
         part = (labels[y : y + down, x : x + across] == label) & (
             runs[y : y + down, x : x + across] > 0
@@ -71,7 +73,7 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
     if len(found) >= MANY:
         # Letters cut the lines of a ruled page into shorter ones.
         for columns, rows in left:
-            found += _paths(columns, rows, max(MIN_STRIPS, least // 2), limit)[0]
+            found += _paths(columns, rows, short, limit)[0]
     return [_in_pixels(path, strips) for path in found]
 
 
@@ -94,7 +96,7 @@ def _paths(
     A chain may hold several lines, which letters link, and the letters.
     """
     found: list[Path] = []
-    while len(rows) >= least:
+    while len(rows) and np.ptp(columns) >= least - 1:
         # Hough: the slope and height on which most strips agree.
         heights = np.rint((rows[None] - _SLOPES[:, None] * columns[None]) / 2).astype(np.int64)
         heights -= heights.min()
@@ -120,7 +122,7 @@ def _paths(
         covered = max(np.split(covered, np.flatnonzero(np.diff(covered) > GAPS + 1) + 1), key=len)
         first, last = int(covered[0]), int(covered[-1])
         path = _centred(columns, rows, np.arange(first, last + 1), curve)
-        if len(covered) >= max(least, 0.75 * (last - first + 1)):
+        if len(covered) >= max(least, FILLED * len(path)):
             path = _follow(columns, rows, path, last)
             stop = first + len(path)
             path = _follow(-columns, rows, path[::-1], -first)[::-1]
