@@ -99,7 +99,7 @@ def test_lines_of_curled_paper_go(bend: str, squared: bool) -> None:
     drop = {
         "bowed": 36 * np.sin(np.pi * along),
         "open book": 40 * np.exp(-8 * along) - 10 * along,
-        "wavy": 9 * np.sin(2 * np.pi * along),
+        "wavy": 6 * np.sin(2 * np.pi * along),
     }[bend]
     darkness = np.zeros((800, 1200), np.uint8)
     for y in range(60, 760, 60):
