@@ -132,6 +132,8 @@ def _paths(
         place = columns - first
         aside = np.abs(rows - path[np.clip(place, 0, len(path) - 1)])
         keep = (place < 0) | (place >= len(path)) | (aside > apart)
+        if keep.all():
+            break
         columns, rows = columns[keep], rows[keep]
     return found, (columns, rows)
 
