@@ -183,9 +183,10 @@ def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
 
 def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
     """Erase a page's lines, in place."""
+    ruled = darkness.copy()
     lines = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines.where)
-    if erase_show_through(darkness, mask, components):
+    if erase_show_through(darkness, mask, components, lines.where, ruled):
         components = Components(mask, darkness, lines.where)
     return _Ink(darkness, components, lines)
 

@@ -51,6 +51,8 @@ LOOKS = {
     "curled, ruled": Look(curl=0.03, lines="ruled", line=BLUE_LINE),
     "curled, table": Look(curl=0.03, lines="table", line=BLACK_LINE),
     "thin paper": Look(things=("other side",)),
+    "thin paper, pencil": Look(things=("other side",), ink=PENCIL),
+    "thin paper, squared": Look(things=("other side",), lines="squared", line=BLUE_LINE),
     "a small sheet on a desk": Look(desk="wood", tilt=35),
     "shaken": Look(shake=5),
     "folded": Look(things=("folds",)),

@@ -44,7 +44,9 @@ def test_only_the_writing_of_this_side_is_found(
 def test_nothing_is_erased_where_nothing_shows_through(samples_dir: Path, look: Look) -> None:
     darkness, mask = lift_page(to_gray(sheet(samples_dir, look)))
     before = mask.copy()
-    assert not erase_show_through(darkness, mask, Components(mask, darkness, 0 * mask))
+    assert not erase_show_through(
+        darkness, mask, Components(mask, darkness, 0 * mask), 0 * mask, darkness
+    )
     np.testing.assert_array_equal(mask, before)
 
 
@@ -54,4 +56,6 @@ def test_what_the_edge_cuts_is_left() -> None:
     darkness[:, 100:104] = 200
     darkness[100:160, 500:506] = 200
     mask = cv2.compare(darkness, 16, cv2.CMP_GT)
-    assert not erase_show_through(darkness, mask, Components(mask, darkness, 0 * mask))
+    assert not erase_show_through(
+        darkness, mask, Components(mask, darkness, 0 * mask), 0 * mask, darkness
+    )
