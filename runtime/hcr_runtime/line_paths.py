@@ -17,7 +17,7 @@ MAX_POINTS = 12_000
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
 _SLOPES = np.linspace(-2, 2, 41)
 # So much of a line is ink: letters hide the rest.
-FILLED = 0.75
+FILLED = 0.72
 # So many rows aside of a line a strip still belongs to it.
 ASIDE = 2
 # Beyond its parabola a line goes on as it did for so many strips, over so many gaps.

@@ -143,24 +143,25 @@ class _Ink:
         darkness: Of the ink, uint8, (H, W).
         components: Of the ink.
         lines: That were erased.
+        pieces: Of ink, those of the sheet's other side among them.
     """
 
     darkness: GrayImage
     components: Components
     lines: Lines
+    pieces: int
 
 
 def _separate(gray: GrayImage) -> tuple[_Ink, View | None]:
     """Lift the ink off a page and erase its lines; smooth it where that leaves noise."""
     found = _lift(gray, None)
-    pieces = len(found[0].components.area)
+    pieces = found[0].pieces
     if pieces <= max(MOST_PIECES, gray.size // PIXELS):
         return found
     for grain in GRAINS:
         smoothed = _lift(gray, grain)
-        left = len(smoothed[0].components.area)
-        if pieces > grain.fewer * left:
-            found, pieces = smoothed, left
+        if pieces > grain.fewer * smoothed[0].pieces:
+            found, pieces = smoothed, smoothed[0].pieces
     return found
 
 
@@ -186,9 +187,10 @@ def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
     ruled = darkness.copy()
     lines = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines.where)
+    pieces = len(components.area)
     if erase_show_through(darkness, mask, components, lines.where, ruled):
         components = Components(mask, darkness, lines.where)
-    return _Ink(darkness, components, lines)
+    return _Ink(darkness, components, lines, pieces)
 
 
 def _shrink(gray: GrayImage) -> tuple[GrayImage, int]:
