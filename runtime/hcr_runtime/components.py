@@ -20,6 +20,9 @@ FAINT = 0.25
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it; unless it is as short as a dot, in strokes' widths.
 REST, REST_WIDTH, DOT_LENGTH = 0.55, 0.75, 2.5
+# What is so many times as thick as a stroke, and not so many times as long as thick, was not
+# written: a punched hole, a button. (The width of a disc is its radius.)
+BLOB_WIDTH, BLOB_LENGTH = 3.0, 3.0
 # What the page's edge cuts and fills so much of the page is what the sheet lies on.
 DESK = 0.02
 # Most components that are looked at on a page.
@@ -86,6 +89,7 @@ class Components:
         level: Mean darkness, (N,).
         is_cut: Whether it reaches the page's edge, (N,).
         is_rest: Whether it is what erasing left of a line, (N,).
+        is_blob: Whether it is far too thick for a stroke, (N,).
         width: Of its strokes, in pixels, (N,).
         dark: `level` in shares of the usual one, which dark and long strokes decide, (N,).
         is_faint: Whether it is much fainter than that, (N,).
@@ -130,15 +134,17 @@ class Components:
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         thin &= self.length > DOT_LENGTH * self.stroke
         self.is_rest = thin & (on_line > REST * self.area)
+        compact = self.length < BLOB_LENGTH * self.width
+        self.is_blob = compact & (self.width > BLOB_WIDTH * self.stroke)
 
     def _at_ink(self, image: NDArray[Any]) -> NDArray[Any]:
         """An image's values where there is ink, (pixels,)."""
         return image.ravel().take(self.ink)
 
     def usable(self) -> NDArray[np.bool_]:
-        """Which components are ink of the page: no specks, nor rests, faint or cut by its edge."""
+        """Which components are ink: no specks, rests or blobs, nor faint or cut by the page's edge."""
         usable = self.area >= max(SPECK_PIXELS, SPECK * self.stroke**2)
-        usable &= ~(self.is_cut | self.is_rest | self.is_faint)
+        usable &= ~(self.is_cut | self.is_rest | self.is_blob | self.is_faint)
         usable[0] = False
         if np.count_nonzero(usable) > MOST:
             # Noise: the largest bound the time.

@@ -283,6 +283,16 @@ def test_a_dot_on_a_ruled_line_is_no_rest_of_it(width: int, kept: bool) -> None:
     assert bottoms(dotted((width, 5), 200, line=154)) == [157 if kept else 140] * 3
 
 
+@pytest.mark.parametrize(
+    ("height", "found"),
+    [(0, 3), (120, 4)],  # a punched hole; an alef of a thick pen
+)
+def test_blobs_are_no_letters(height: int, found: int) -> None:
+    page = dotted((8, 8), 200)
+    cv2.line(page, (50, 100), (50, 100 + height), 55, 52)  # its ends are round
+    assert len(find_glyphs(page)) == found
+
+
 def test_pale_writing_beside_something_dark_is_found() -> None:
     """A pen that lies on the sheet has more ink than all letters."""
     page = np.full((480, 640), 255, np.uint8)
