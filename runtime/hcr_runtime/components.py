@@ -142,7 +142,7 @@ class Components:
         return image.ravel().take(self.ink)
 
     def usable(self) -> NDArray[np.bool_]:
-        """Which components are ink: no specks, rests or blobs, nor faint or cut by the page's edge."""
+        """Which components are ink: no specks, rests, blobs, nor faint or cut by the edge."""
         usable = self.area >= max(SPECK_PIXELS, SPECK * self.stroke**2)
         usable &= ~(self.is_cut | self.is_rest | self.is_blob | self.is_faint)
         usable[0] = False
