@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.even_lines import Path, complete
 from hcr_runtime.image import GrayImage
 
 # A strip is so many pixels long (255 at most: `rulings`); a slope of 5° drifts by 1.4 in one.
@@ -26,9 +27,6 @@ BEND, GAPS = 8, 3
 SMOOTH, STRAIGHT = 3, 1.0
 # So many lines are the ruling of a page.
 MANY = 5
-
-# The first strip of a line, and its row in each strip from there.
-Path = tuple[int, NDArray[np.float64]]
 
 
 def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
@@ -74,6 +72,7 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
         # Letters cut the lines of a ruled page into shorter ones.
         for columns, rows in left:
             found += _paths(columns, rows, short, limit)[0]
+        found = complete(found, runs)
     return [_in_pixels(path, strips) for path in found]
 
 

@@ -49,6 +49,7 @@ LOOKS = {
     "aslant, squared": Look(tilt=25, lines="squared", line=BLUE_LINE),
     "aslant, boxes": Look(tilt=25, lines="boxes", line=BLACK_LINE, desk="wood"),
     "curled, ruled": Look(curl=0.03, lines="ruled", line=BLUE_LINE),
+    "curled, squared": Look(curl=0.03, lines="squared", line=BLUE_LINE),
     "curled, table": Look(curl=0.03, lines="table", line=BLACK_LINE),
     "thin paper": Look(things=("other side",)),
     "thin paper, pencil": Look(things=("other side",), ink=PENCIL),
