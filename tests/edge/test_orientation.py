@@ -69,6 +69,19 @@ def test_a_turned_set_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_what_mohneesh_upright_leaves_out_is_turned(data_dir: Path) -> None:
+    whole = load_dataset("mohneesh", "all", data_dir=data_dir)
+    upright = load_dataset("mohneesh:upright", "all", data_dir=data_dir)
+    kept = set(upright.names)
+    turned = [i for i, name in enumerate(whole.names) if name not in kept]
+    assert len(whole) - len(upright) == len(turned) == 177
+    seen = [
+        measure([data.images[i] for i in some], data.labels[some], data.label_set)
+        for data, some in ((whole, turned), (upright, range(0, len(upright), 9)))
+    ]
+    assert [each.found for each in seen] == ["rotated by 180°", "upright"]
+
+
 @pytest.mark.parametrize(("name", "layout"), LAYOUTS)
 def test_every_layout_is_read_upright_and_refused_transposed(
     name: str, layout: str, data_dir: Path, tmp_path: Path

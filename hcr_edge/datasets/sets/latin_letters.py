@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from hcr_edge.datasets.content import Content, natural
 from hcr_edge.datasets.formats.archive import Files
 from hcr_edge.datasets.images import PixelFile
-from hcr_edge.datasets.published import Layout, PublishedSet
+from hcr_edge.datasets.published import Layout, PublishedSet, Variant
 from hcr_edge.datasets.tree import read_tree
 from hcr_edge.labels import LATIN_CAPITALS, LATIN_SMALL
 from hcr_runtime import Label
 
+_TURNED = Path(__file__).with_name("turned.yaml")
 BOTH_CASES = (*LATIN_CAPITALS, *LATIN_SMALL)
 
 
@@ -27,6 +30,7 @@ def _letters(
     letter: Callable[[str], str] = str,
     label_set: tuple[Label, ...] = LATIN_CAPITALS,
     writer: str = "",
+    variants: Mapping[str, Variant] | None = None,
 ) -> PublishedSet:
     """Describe a tree.
 
@@ -37,6 +41,7 @@ def _letters(
         letter: From that group to the character.
         label_set: The classes.
         writer: Pattern whose first group is the writer's number; empty where none is known.
+        variants: See `PublishedSet`.
     """
     pattern = re.compile(path)
     position = {label.text: i for i, label in enumerate(label_set)}
@@ -66,11 +71,21 @@ def _letters(
         archives=rf"(?i){name.replace('-', '.')}",
         folders=("latin",),
         tops=rf"(?i){name.replace('-', '.')}",
+        variants=variants or {},
     )
 
 
 def _numbers(pattern: str, names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([int(re.findall(pattern, name)[0]) for name in names], np.int64)
+
+
+def _upright(content: Content) -> NDArray[np.bool_]:
+    """Which images of ``mohneesh`` are not known to be mirrored or turned, (N,)."""
+    turned = yaml.safe_load(_TURNED.read_text(encoding="utf-8"))["mohneesh"]
+    ends = {f"{letter}/{number}.jpg" for letter, numbers in turned.items() for number in numbers}
+    return np.array(
+        ["/".join(name.rsplit("/", 2)[-2:]) not in ends for name in content.names], bool
+    )
 
 
 def _ascii(code: str) -> str:
@@ -85,7 +100,12 @@ LATIN = (
         letter=_ascii,
         label_set=BOTH_CASES,
     ),
-    _letters("mohneesh", r"(?:^|/)output/(?P<letter>[A-Z])/\d+\.jpg$", bright_ink=True),
+    _letters(
+        "mohneesh",
+        r"(?:^|/)output/(?P<letter>[A-Z])/\d+\.jpg$",
+        bright_ink=True,
+        variants={"upright": Variant("without what is mirrored or turned", _upright)},
+    ),
     _letters(
         "charwizard",
         r"(?:^|/)(?P<letter>[A-Z])/\d+-[A-Z]_\d+\.png$",
