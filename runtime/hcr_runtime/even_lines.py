@@ -11,8 +11,9 @@ from hcr_runtime.image import GrayImage
 # The first strip of a line, and its row in each strip from there.
 Path = tuple[int, NDArray[np.float64]]
 
-# Distances of a ruling differ by this share at most, in so many places; they are so many rows.
-UNEVEN, REGULAR, LEAST_PITCH = 0.2, 0.7, 8
+# In so many places distances differ by this share at most from a multiple of the ruling's, which is
+# this quantile of them, and so many rows.
+UNEVEN, REGULAR, USUAL, LEAST_PITCH = 0.2, 0.8, 0.25, 8
 # A line lies within so many rows of the middle between its neighbours.
 ASIDE = 2
 # Of a line that is missing so many strips are ink; letters hide the rest.
@@ -44,8 +45,12 @@ def complete(paths: list[Path], runs: GrayImage) -> list[Path]:
     height = np.take_along_axis(height, order, axis=0)
     gaps = np.diff(height, axis=0)
     gaps = gaps[np.isfinite(gaps)]
-    pitch = float(np.median(gaps)) if gaps.size else 0.0
-    if pitch <= LEAST_PITCH or np.mean(np.abs(gaps - pitch) < UNEVEN * pitch) < REGULAR:
+    # Letters may hide every second one.
+    pitch = float(np.quantile(gaps, USUAL)) if gaps.size else 0.0
+    if pitch <= LEAST_PITCH:
+        return paths
+    uneven = gaps - np.maximum(np.rint(gaps / pitch), 1) * pitch
+    if np.mean(np.abs(uneven) < UNEVEN * pitch) < REGULAR:
         return paths
     ink = cv2.dilate(runs, np.ones((3, 1), np.uint8)) > 0
     middle = (height[:-2] + height[2:]) / 2
@@ -63,7 +68,7 @@ def complete(paths: list[Path], runs: GrayImage) -> list[Path]:
 
 
 def _missing(height: NDArray[np.float64], pitch: float, ink: NDArray[np.bool_]) -> list[Path]:
-    """Lines, and stretches of them, that are missing between two others."""
+    """Lines, and stretches of them, that are missing between two others, or beside the last."""
     gaps = np.nan_to_num(np.diff(height, axis=0))
     times = np.rint(gaps / pitch).astype(np.int64)
     wide = (times > 1) & (np.abs(gaps - times * pitch) < UNEVEN * times * pitch)
@@ -72,6 +77,12 @@ def _missing(height: NDArray[np.float64], pitch: float, ink: NDArray[np.bool_]) 
         count = times[above, column]
         between = np.arange(1, count) * (gaps[above, column] / count)
         places[np.rint(height[above, column] + between).astype(np.intp), column] = 255
+    count = np.isfinite(height).sum(axis=0)
+    for column in np.flatnonzero(count).tolist():
+        first, last = height[0, column], height[count[column] - 1, column]
+        for row in (first - pitch, last + pitch):
+            if 0 <= row < len(places) - 1:
+                places[round(row), column] = 255
     linked = cv2.dilate(places, np.ones((3, GAPS), np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8)
     found: list[Path] = []

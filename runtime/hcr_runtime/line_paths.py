@@ -28,6 +28,9 @@ SMOOTH, STRAIGHT = 3, 1.0
 # So many lines are the ruling of a page.
 MANY = 5
 
+# Columns and rows of strips.
+Points = tuple[NDArray[np.int64], NDArray[np.int64]]
+
 
 def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
     """Find chains of strips that lie on smooth curves.
@@ -55,23 +58,25 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
     linked = cv2.dilate(runs, np.ones((3, GAPS + 2), np.uint8))
     kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S
     _, labels, stats, _ = cv2.connectedComponentsWithStats(linked, connectivity=8, ltype=kind)
-    found: list[Path] = []
-    left: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    short = max(MIN_STRIPS, least // 2)
-    for label in np.flatnonzero(stats[1:, cv2.CC_STAT_WIDTH] >= short) + 1:
+    widths = stats[:, cv2.CC_STAT_WIDTH]
+    widths[0] = 0  # the paper
+
+    def strips_of(label: int) -> Points:
         x, y, across, down, _ = stats[label].tolist()
-        part = (labels[y : y + down, x : x + across] == label) & (
-            runs[y : y + down, x : x + across] > 0
-        )
-        rows, columns = np.nonzero(part)
-        if len(rows) <= MAX_POINTS:
-            paths, rest = _paths(columns + x, rows + y, least, limit)
-            found += paths
-            left.append(rest)
+        where = slice(y, y + down), slice(x, x + across)
+        rows, columns = np.nonzero((labels[where] == label) & (runs[where] > 0))
+        return (columns + x, rows + y) if len(rows) <= MAX_POINTS else (columns[:0], rows[:0])
+
+    found: list[Path] = []
+    left: dict[int, Points] = {}
+    for label in np.flatnonzero(widths >= least).tolist():
+        paths, left[label] = _paths(*strips_of(label), least, limit)
+        found += paths
     if len(found) >= MANY:
         # Letters cut the lines of a ruled page into shorter ones.
-        for columns, rows in left:
-            found += _paths(columns, rows, short, limit)[0]
+        short = max(MIN_STRIPS, least // 2)
+        for label in np.flatnonzero(widths >= short).tolist():
+            found += _paths(*(left.get(label) or strips_of(label)), short, limit)[0]
         found = complete(found, runs)
     return [_in_pixels(path, strips) for path in found]
 
@@ -89,7 +94,7 @@ def _in_pixels(path: Path, strips: int) -> tuple[int, NDArray[np.float32]]:
 
 def _paths(
     columns: NDArray[np.int64], rows: NDArray[np.int64], least: int, apart: int
-) -> tuple[list[Path], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+) -> tuple[list[Path], Points]:
     """Lines on which `least` strips of a chain lie, and the strips that lie on none.
 
     A chain may hold several lines, which letters link, and the letters.

@@ -54,10 +54,22 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
         darkness: Darkness of the ink, uint8 of shape (H, W).
         mask: 255 where there is ink, same shape.
     """
+    apart = np.zeros_like(mask)
+    boxes = None
+    # First: what runs along the sides of several is no line.
+    outlines = _outlines(mask)
+    if len(outlines) >= MANY:
+        boxes = _erase_outlines(outlines, darkness, mask, apart)
     level, upright, erased = erase_rulings(darkness, mask)
     slope = max((_slope(ruling) for ruling in level + upright), default=0.0)
-    if len(level) < 2 or len(upright) < 2:
-        return Lines(erased, len(level), slope, _erase_outlines(darkness, mask, erased))
+    if boxes is None and min(len(level), len(upright)) < 2:
+        if level or upright:
+            outlines = _outlines(mask)
+        if len(outlines) >= MANY or any(filled for _, filled in outlines):
+            boxes = _erase_outlines(outlines, darkness, mask, apart)
+    cv2.bitwise_or(erased, apart, dst=erased)
+    if boxes is not None or min(len(level), len(upright)) < 2:
+        return Lines(erased, len(level), slope, boxes)
     lines = erased.copy()
     # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
     across, down = 2 * _pitch(upright), 2 * _pitch(level)
@@ -106,51 +118,64 @@ def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
     return np.asarray(numbers[regions], np.int32)
 
 
-def _erase_outlines(
-    darkness: GrayImage, mask: GrayImage, erased: GrayImage
-) -> NDArray[np.int32] | None:
-    """Erase separate boxes in place; the number of the box that each pixel lies in."""
+def _outlines(mask: GrayImage) -> list[tuple[NDArray[np.int32], bool]]:
+    """Corners of separate boxes, and whether something is written in each."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = [_outline(contour, mask) for contour in contours if len(contour) >= 4]
     outlines = [outline for outline in found if outline is not None]
-    if not outlines:
-        return None
-    alike = [outlines[i] for i in _alike([corners for corners, _ in outlines])]
-    if len(alike) < MANY and not any(filled for _, filled in alike):
-        return None
+    return [outlines[i] for i in _alike([corners for corners, _ in outlines])]
+
+
+def _erase_outlines(
+    outlines: list[tuple[NDArray[np.int32], bool]],
+    darkness: GrayImage,
+    mask: GrayImage,
+    erased: GrayImage,
+) -> NDArray[np.int32]:
+    """Erase separate boxes in place; the number of the box that each pixel lies in."""
     boxes = np.zeros(mask.shape, np.int32)
-    for number, (corners, _) in enumerate(alike, start=1):
+    room = 2 * thickest(mask)
+    for number, (corners, _) in enumerate(outlines, start=1):
         cv2.fillConvexPoly(boxes, corners, number)
+        x, y, width, height = cv2.boundingRect(corners)
+        left, top = max(x - room, 0), max(y - room, 0)
+        here = slice(top, y + height + room), slice(left, x + width + room)
+        dark, ink, shifted = darkness[here], mask[here], corners - (left, top)
         # The outline's inner edge is at a line's thickness from its outer one.
-        ring = np.zeros_like(mask)
-        cv2.polylines(ring, [corners], True, 255, 2 * thickest(mask))
+        ring = np.zeros_like(ink)
+        cv2.polylines(ring, [shifted], True, 255, room)
         length = cv2.arcLength(corners, True)
-        thickness = round(cv2.countNonZero(cv2.bitwise_and(ring, mask)) / length)
+        thickness = round(cv2.countNonZero(cv2.bitwise_and(ring, ink)) / length)
         ring[:] = 0
-        cv2.polylines(ring, [corners], True, 255, 2 * (thickness + 2) + 1)
-        limit = darkest(darkness[(ring > 0) & (mask > 0)])
-        gone = (ring > 0) & (darkness <= limit)
-        mask[gone] = 0
-        darkness[gone] = 0
-        erased[ring > 0] = 255
+        cv2.polylines(ring, [shifted], True, 255, 2 * (thickness + 2) + 1)
+        gone = (ring > 0) & (dark <= darkest(dark[(ring > 0) & (ink > 0)]))
+        ink[gone] = 0
+        dark[gone] = 0
+        erased[here][ring > 0] = 255
     boxes[erased > 0] = 0
     return boxes
 
 
 def _alike(outlines: list[NDArray[np.int32]]) -> list[int]:
     """Which outlines are of about one size; seen aslant, of about that of their neighbours."""
+    if not outlines:
+        return []
     area = np.array([cv2.contourArea(corners) for corners in outlines])
     middle = np.array([corners.mean(axis=(0, 1)) for corners in outlines])
     usual = np.median(area)
     alike = (area > 0.5 * usual) & (area < 2 * usual)
     reach = NEIGHBOUR * np.sqrt(area)
-    while True:
-        near = np.linalg.norm(middle[:, None] - middle[alike], axis=2) < reach[:, None]
-        ratio = area[:, None] / area[alike]
-        grown = alike | (near & (ratio < GROWS) & (ratio > 1 / GROWS)).any(axis=1)
-        if (grown == alike).all():
-            return np.flatnonzero(alike).tolist()
-        alike = grown
+    others = np.flatnonzero(~alike)
+    front = np.flatnonzero(alike).tolist()
+    while front and others.size:
+        one = front.pop()
+        near = np.hypot(*(middle[others] - middle[one]).T) < reach[others]
+        ratio = area[others] / area[one]
+        joins = near & (ratio < GROWS) & (ratio > 1 / GROWS)
+        alike[others[joins]] = True
+        front += others[joins].tolist()
+        others = others[~joins]
+    return np.flatnonzero(alike).tolist()
 
 
 def _outline(contour: NDArray[np.int32], mask: GrayImage) -> tuple[NDArray[np.int32], bool] | None:

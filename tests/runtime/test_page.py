@@ -199,3 +199,39 @@ def test_page_is_held_to_the_classifiers_limits(tmp_path: Path) -> None:
     ):
         with pytest.raises(ImageError, match="240 x 320 pixels; allowed: 1 to 76799 pixels"):
             use()
+
+
+@pytest.mark.parametrize("pitch", [56, 80, 110])
+@pytest.mark.parametrize("steps", [(0, 7, 2, 9, 4, 11), (0, 0, 1, 0, 2), (0,)])
+def test_separate_boxes_need_not_be_in_line(pitch: int, steps: tuple[int, ...]) -> None:
+    """Their tops are no ruled line, however many of them it would touch."""
+    page = np.full((900, 1200), 245, np.uint8)
+    side = 5 * pitch // 7
+    boxes = 0
+    for y in range(10, 890 - pitch, pitch):
+        for column, x in enumerate(range(10, 1190 - pitch, pitch)):
+            top = y + steps[column % len(steps)]
+            cv2.rectangle(page, (x, top), (x + side, top + side), 90, 1)
+            at = (x + side // 3, top + int(0.7 * side))
+            cv2.putText(page, "b", at, cv2.FONT_HERSHEY_SIMPLEX, side / 57, 20, 2)
+            boxes += 1
+    glyphs = find_glyphs(page)
+    assert len(glyphs) == boxes
+    assert all(glyph.box.width < 0.6 * side > glyph.box.height * 0.8 for glyph in glyphs)
+
+
+@pytest.mark.parametrize(("size", "pitch"), [(80, 80), (120, 80), (120, 120), (200, 160)])
+def test_bold_letters_as_high_as_the_ruling(size: int, pitch: int) -> None:
+    """They hide more of the lines than they leave: those lie evenly between the others."""
+    page = np.full((1200, 1600), 235, np.uint8)
+    letters = 0
+    for y in range(250, 1150, int(1.6 * size)):
+        for x in range(120, 1500 - size, int(1.15 * size)):
+            letter = "abcegnosuvxz"[letters % 12]
+            cv2.putText(page, letter, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size / 22, 40, size // 15)
+            letters += 1
+    for y in range(90, 1200, pitch):
+        page[y : y + 2] = np.minimum(page[y : y + 2], 165)
+    glyphs = find_glyphs(page)
+    assert len(glyphs) == letters
+    assert not any(glyph.touching for glyph in glyphs)
