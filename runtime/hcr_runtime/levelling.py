@@ -17,7 +17,7 @@ LEAST_SLANT, MOST_SLANT = 3.0, 40.0
 SIDE = 640
 # On it they are thinner than so many pixels (a pen is not, nor a desk), so dark (0-255), and as
 # long as this share of the page, with so many votes (Hough).
-THICK, LEVEL, LENGTH, VOTES = 13, 60, 0.12, 50
+THICK, LEVEL, LENGTH, VOTES = 13, 60, 0.2, 50
 # They have gaps of so many pixels, or, where that finds too few, as between the boxes of a form: in
 # squared paper those would be diagonals.
 GAPS = 4, 12
@@ -86,8 +86,9 @@ def lay_level(mask: GrayImage) -> View | None:
     corners = page * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
     slant = max(_slant(corners, point, axis) for axis, point in enumerate(points))
     horizon = np.cross(*points)
-    scales = 1 + corners @ (horizon[:2] / (horizon[2] or np.inf))
-    if not LEAST_SLANT <= slant <= MOST_SLANT or scales.min() < LEAST_SCALE:
+    if not LEAST_SLANT <= slant <= MOST_SLANT or np.abs(horizon[:2]).sum() > abs(horizon[2]):
+        return None
+    if (1 + corners @ (horizon[:2] / horizon[2])).min() < LEAST_SCALE:
         return None
     matrix = _flat(*points)
     seen = _move(corners, matrix)

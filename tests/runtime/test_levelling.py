@@ -100,3 +100,18 @@ def test_a_squared_page_seen_from_aside_is_laid_flat(aside: tuple[float, float])
             box.top - 4 : box.top + box.height + 4, box.left - 4 : box.left + box.width + 4
         ]
         assert (rim < 100).sum() == (part < 100).sum(), "all of the bar is in its box"
+
+
+def test_long_slanted_strokes_are_no_lines_down_the_page() -> None:
+    """Laid upright, a slash would be an alef."""
+    page = np.full((1200, 1600), 235, np.uint8)
+    for y in range(0, 1500, 150):
+        cv2.line(page, (0, y), (1599, y - 170), 150, 2)
+    for x in range(150, 1500, 140):
+        for y in (330, 830):
+            cv2.line(page, (x, y), (x + 90, y - 230), 40, 6, cv2.LINE_AA)
+    glyphs = find_glyphs(page)
+    assert len(glyphs) == 20
+    for glyph in glyphs:
+        _, _, width, height = cv2.boundingRect(cv2.compare(glyph.crop, 128, cv2.CMP_LT))
+        assert 0.3 < width / height < 0.65
