@@ -27,6 +27,8 @@ BLOB_WIDTH, BLOB_LENGTH = 3.0, 3.0
 DESK = 0.02
 # Most components that are looked at on a page.
 MOST = 3000
+# A stroke so many times as long as thick is a drawing's, and says nothing of letters' sizes.
+DRAWN = 30.0
 # Longer side of the least character, and of the longest, in usual letters.
 MIN_SIZE, MAX_SIZE = 0.3, 5.0
 # A component this much shorter than a letter may be its dot, hamza or mark.
@@ -173,7 +175,8 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
     if kept.size == 0:
         return []
     length = components.length[kept]
-    size = weighted_median(length)
+    drawn = length > DRAWN * components.width[kept]
+    size = weighted_median(length if drawn.all() else length[~drawn])
     kept = kept[length <= MAX_SIZE * size]
     size = weighted_median(components.length[kept])
     level = components.level[kept] / weighted_median(components.level[kept])

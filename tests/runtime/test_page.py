@@ -235,3 +235,17 @@ def test_bold_letters_as_high_as_the_ruling(size: int, pitch: int) -> None:
     glyphs = find_glyphs(page)
     assert len(glyphs) == letters
     assert not any(glyph.touching for glyph in glyphs)
+
+
+def test_letters_below_a_drawing_are_found() -> None:
+    """Its strokes are many times as long as letters, and say nothing of their size."""
+    page = np.full((1200, 1600), 235, np.uint8)
+    for x in range(100, 1540, 24):
+        cv2.line(page, (x, 650), (x + 140, 150), 90, 2)
+    for row, y in enumerate(range(800, 1200, 90)):
+        for column, x in enumerate(range(60, 1550, 75)):
+            letter = "abcdeghkmnopqrsuvwxz"[(row * 7 + column) % 20]
+            cv2.putText(page, letter, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1.8, 50, 3)
+    glyphs = find_glyphs(page)
+    assert sum(glyph.box.top > 700 for glyph in glyphs) == 100
+    assert len(glyphs) <= 102
