@@ -31,7 +31,7 @@ SETS = {
     "arabic-letters-nano": "ahcd",
     "persian-digits": "hoda",
     "russian-letters": "comnist-cyrillic",
-    "latin-letters": "az+sd19+mohneesh+charwizard+ateam@latin-letters",
+    "latin-letters": "az+sd19+mohneesh:upright+charwizard+ateam@latin-letters",
 }
 SIDE, PAPER, DARKNESS = 128, 225, 160
 
