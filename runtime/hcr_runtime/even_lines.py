@@ -14,11 +14,12 @@ Path = tuple[int, NDArray[np.float64]]
 # In so many places distances differ by this share at most from a multiple of the ruling's, which is
 # this quantile of them, and so many rows.
 UNEVEN, REGULAR, USUAL, LEAST_PITCH = 0.2, 0.8, 0.25, 8
-# A line lies within so many rows of the middle between its neighbours.
+# A strip belongs to a line within so many rows of it, and a line lies within so many of the middle
+# between its neighbours.
 ASIDE = 2
 # Of a line that is missing so many strips are ink; letters hide the rest.
 SEEN = 0.4
-# Stretches belong together over so many strips; a line has so many at least.
+# A line goes on over gaps of so many strips, and has so many at least.
 GAPS, MIN_STRIPS = 3, 6
 
 

@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
-from hcr_runtime.even_lines import Path, complete
+from hcr_runtime.even_lines import ASIDE, GAPS, MIN_STRIPS, Path, complete
 from hcr_runtime.image import GrayImage
 
 # A strip is so many pixels long (255 at most: `rulings`); a slope of 5° drifts by 1.4 in one.
 STRIP = 16
-# A ruled line is at least this share of the page's width or height, and so many strips long.
-MIN_LENGTH, MIN_STRIPS = 0.25, 6
+# A ruled line is at least this share of the page's width or height long.
+MIN_LENGTH = 0.25
 # Chains of more points are noise, and would take seconds.
 MAX_POINTS = 12_000
 # Slopes that are tried, in rows for a strip: up to 7 degrees.
 _SLOPES = np.linspace(-2, 2, 41)
 # So much of a line is ink: letters hide the rest.
 FILLED = 0.72
-# So many rows aside of a line a strip still belongs to it.
-ASIDE = 2
-# Beyond its parabola a line goes on as it did for so many strips, over so many gaps.
-BEND, GAPS = 8, 3
+# What is thicker than a line by so many rows is a desk beside the sheet, or a printed mark.
+THICKER = 6
+# Beyond its parabola a line goes on as it did for so many strips.
+BEND = 8
 # A line is smooth over so many strips both ways, and straight, or a parabola, within so many rows.
 SMOOTH, STRAIGHT = 3, 1.0
 # So many lines are the ruling of a page.
@@ -52,8 +52,7 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
     least = max(MIN_STRIPS, round(min_share * strips))
     if strips < least:
         return []
-    # What is thick is no line: a desk beside the sheet, a printed mark.
-    runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + 6, 1), np.uint8))
+    runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + THICKER, 1), np.uint8))
     # Strips that are missing, and a drift of a row between strips, break no chain.
     linked = cv2.dilate(runs, np.ones((3, GAPS + 2), np.uint8))
     kind = cv2.CV_16U if linked.size < 2**16 else cv2.CV_32S

@@ -1,4 +1,4 @@
-"""Finding a glyph in a camera frame."""
+"""Finding the characters on a page, and the one in a camera frame."""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ CLAIMS = {
     "arabic-letters-nano": Claim("ahcd", 0.955, 32_768),
     "persian-digits": Claim("hoda", 0.992, 100_000),
     "russian-letters": Claim("comnist-cyrillic", 0.97, 150_000),
-    "latin-letters": Claim("az+sd19+mohneesh:upright+charwizard+ateam@latin-letters", 0.955, 150_000),
+    "latin-letters": Claim(
+        "az+sd19+mohneesh:upright+charwizard+ateam@latin-letters", 0.955, 150_000
+    ),
 }
 
 
