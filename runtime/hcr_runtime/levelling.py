@@ -23,7 +23,7 @@ THICK, LEVEL, LENGTH, VOTES = 13, 60, 0.2, 50
 GAPS = 4, 12
 # Fewer lines of a direction are a crease, a pen, an edge of the sheet; they lie this share of the
 # page apart.
-FEWEST, APART = 3, 0.01
+FEWEST, APART = 5, 0.01
 # The sine by which a line may miss the point where all of its direction meet.
 MISS = 0.02
 # What is seen from so far aside that a part of it shrinks by more than this, or that the view would
@@ -69,7 +69,7 @@ def lay_level(mask: GrayImage) -> View | None:
         mask: 255 where there is ink, ruled lines included; uint8, (H, W).
 
     Returns:
-        None where all lines are nearly level and upright, too far aslant, or fewer than three.
+        None where all lines are nearly level and upright, too far aslant, or fewer than five.
 
     >>> mask = np.zeros((480, 640), np.uint8)
     >>> for y in range(0, 600, 40):

@@ -115,3 +115,16 @@ def test_long_slanted_strokes_are_no_lines_down_the_page() -> None:
     for glyph in glyphs:
         _, _, width, height = cv2.boundingRect(cv2.compare(glyph.crop, 128, cv2.CMP_LT))
         assert 0.3 < width / height < 0.65
+
+
+def test_letters_on_a_level_page_are_not_turned_by_what_crosses_them_out() -> None:
+    page = np.full((1200, 1600), 235, np.uint8)
+    for y in range(200, 1100, 180):
+        for x in range(100, 1500, 90):
+            page[y : y + 60, x : x + 12] = 50
+    for y in (300, 560, 820):
+        cv2.line(page, (20, y), (1580, y - 200), 120, 3)
+    glyphs = find_glyphs(page)
+    assert len(glyphs) >= 75
+    upright = [cv2.boundingRect(cv2.compare(g.crop, 128, cv2.CMP_LT))[2] < 20 for g in glyphs]
+    assert sum(upright) >= 0.8 * len(glyphs)
