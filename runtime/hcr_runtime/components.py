@@ -28,7 +28,7 @@ DESK = 0.02
 # Most components that are looked at on a page.
 MOST = 3000
 # A stroke so many times as long as thick is a drawing's, and says nothing of letters' sizes.
-DRAWN = 30.0
+DRAWN = 60.0
 # Longer side of the least character, and of the longest, in usual letters.
 MIN_SIZE, MAX_SIZE = 0.3, 5.0
 # A component this much shorter than a letter may be its dot, hamza or mark.
