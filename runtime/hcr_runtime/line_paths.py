@@ -99,7 +99,7 @@ def _paths(
     A chain may hold several lines, which letters link, and the letters.
     """
     found: list[Path] = []
-    while len(rows) and np.ptp(columns) >= least - 1:
+    while len(rows) and np.count_nonzero(np.bincount(columns)) >= least:
         # Hough: the slope and height on which most strips agree.
         heights = np.rint((rows[None] - _SLOPES[:, None] * columns[None]) / 2).astype(np.int64)
         heights -= heights.min()

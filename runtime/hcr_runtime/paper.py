@@ -77,7 +77,7 @@ def lift_page(
     coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
     if has_bright_ink(gray) if dark is None else not dark:
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
-    closed = _close(coarse, 2 * max(1, round(WIDEST_STROKE * max(size) / 2)) + 1)
+    closed = _close(coarse, max(1, round(WIDEST_STROKE * max(size) / 2)))
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
     darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
     if grain is not None:
@@ -91,14 +91,20 @@ def lift_page(
     return darkness, _threshold(darkness)
 
 
-def _close(coarse: GrayImage, side: int) -> GrayImage:
+def _close(coarse: GrayImage, reach: int) -> GrayImage:
     """Fill what is dark and narrower than a square; not at the edges, where light falls off.
 
     An even side would move the result by a pixel, and leave a line along each shadow's edge.
+
+    Args:
+        coarse: The page, uint8 of shape (H, W).
+        reach: The square reaches so many pixels from its middle, 1 or more.
     """
-    wide = cv2.copyMakeBorder(coarse, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-    return np.asarray(closed[side:-side, side:-side])
+    rim = (reach,) * 4  # as far as the square brings what is bright beyond the edges
+    wide = cv2.copyMakeBorder(coarse, *rim, cv2.BORDER_CONSTANT, value=0)
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, square)
+    return np.asarray(closed[reach:-reach, reach:-reach])
 
 
 def _surroundings(paper: GrayImage) -> GrayImage | None:
@@ -145,11 +151,11 @@ def _threshold(darkness: GrayImage) -> GrayImage:
     texture = cv2.subtract(middle, pale)
     level = np.clip(cv2.medianBlur(texture, 3) * TEXTURE_RATIO, MIN_INK, CLEAR).astype(np.uint8)
     level = cv2.resize(level, darkness.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    mask = cv2.compare(darkness, level, cv2.CMP_GT)
-    inked = darkness[::COARSE, ::COARSE][mask[::COARSE, ::COARSE] > 0]
+    some = darkness[::COARSE, ::COARSE]
+    inked = some[some > level[::COARSE, ::COARSE]]
     if inked.size:
-        stroke = INK_SHARE * float(inked.mean())
-        mask = cv2.bitwise_and(mask, cv2.compare(darkness, stroke, cv2.CMP_GT))
+        level = cv2.max(level, int(INK_SHARE * float(inked.mean())))
+    mask = cv2.compare(darkness, level, cv2.CMP_GT)
     desk = _desk(texture)
     if desk.any():
         # It counts as ink: it reaches the edge, and falls away with what is cut there.
