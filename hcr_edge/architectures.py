@@ -107,7 +107,7 @@ def _dense_head(
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
 
 
-def _edge(stem: int, stages: tuple[int, ...]) -> Builder:
+def _edge(stem: int, stages: tuple[int, ...], dropout: float = 0.2) -> Builder:
     """Residual stages behind pooling; only operators that fold and quantize well."""
 
     def build(shape: Shape, classes: int) -> keras.Model:
@@ -119,7 +119,8 @@ def _edge(stem: int, stages: tuple[int, ...]) -> Builder:
             x = keras.layers.ReLU()(_conv_bn(x, filters, 3))
             x = keras.layers.ReLU()(keras.layers.Add()([_conv_bn(x, filters, 3), shortcut]))
         x = keras.layers.GlobalAveragePooling2D()(x)
-        x = keras.layers.Dropout(0.2)(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout)(x)
         return keras.Model(image, keras.layers.Dense(classes)(x))
 
     return build
@@ -224,7 +225,7 @@ ARCHITECTURES = {
             "edge-nano",
             "logits",
             "residual, 18 k parameters: microcontrollers",
-            _edge(8, (12, 18, 24)),
+            _edge(8, (12, 18, 24), dropout=0.0),  # so small a network has none to spare
         ),
         Architecture("edge-xs", "logits", "residual, 67 k parameters", _edge(16, (24, 36, 48))),
         Architecture("edge-s", "logits", "residual, 124 k parameters", _edge(24, (32, 48, 64))),
