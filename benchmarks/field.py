@@ -1,10 +1,11 @@
 """One letter as the field gives it: ``python benchmarks/field.py [MODEL]``.
 
 1,120 letters of a test set (HCR_EDGE_DATA), enlarged to 128 pixels a side and photographed on
-ruled paper, in a form's cell, in a shadow, out of focus, by a sensor that is noisy: how many are
-read, how many are answered, and how many of these wrongly, by `Classifier.classify` and by its
-first look alone (`Classifier.classify_glyphs`). AHCD's letters, so damaged, steered the second look
-(docs/experiments.md): their figures are kind; those of the other sets steered nothing.
+ruled paper, in a form's cell, in a shadow, out of focus, by a sensor that is noisy, or small in a
+large photograph: how many are read, how many are answered, and how many of these wrongly, by
+`Classifier.classify` and by its first look alone (`Classifier.classify_glyphs`). AHCD's letters, so
+damaged, steered the second look (docs/experiments.md): their figures are kind; those of the other
+sets steered nothing.
 """
 
 from __future__ import annotations
@@ -172,6 +173,36 @@ def note(desk: float, share: float) -> Damage:
     return damage
 
 
+def small(share: float, after: Callable[[Ink], Ink] | None = None) -> Damage:
+    """Photograph the letter's box, of so much of the picture's height, at 1200 x 900 pixels."""
+
+    def damage(ink: Ink, rng: np.random.Generator) -> Ink:
+        side = round(share * 1200)
+        box = cv2.resize(ink, (side, side), interpolation=cv2.INTER_CUBIC)
+        whole = np.zeros((1200, 900), np.float32)
+        top, left = (rng.integers(150, length - 150 - side) for length in whole.shape)
+        whole[top : top + side, left : left + side] = cv2.GaussianBlur(box, (0, 0), 1.5)
+        picture = photograph(whole)
+        if after is not None:
+            picture = after(picture)
+        return picture + rng.normal(0, 4, whole.shape).astype(np.float32)
+
+    return damage
+
+
+def beside_desk(picture: Ink) -> Ink:
+    """Let the desk show along the left side."""
+    picture[:, :110] = 55
+    return picture
+
+
+def beside_shadow(picture: Ink) -> Ink:
+    """Let a hand throw a soft shadow on the right."""
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    dark = (x + 0.3 * y > 720).astype(np.float32)
+    return picture * (1 - 0.4 * cv2.GaussianBlur(dark, (0, 0), 60))
+
+
 def jpeg(quality: int) -> Damage:
     """Compress a picture that is a little noisy."""
 
@@ -210,6 +241,9 @@ DAMAGES: dict[str, Damage] = {
     "out of focus, 2 pixels": blur(2),
     "out of focus, 4 pixels": blur(4),
     "shaken, 13 pixels": shake(13),
+    "a fifth of a photograph": small(0.2),
+    "the same, a desk at its side": small(0.2, beside_desk),
+    "the same, a shadow": small(0.2, beside_shadow),
 }
 
 

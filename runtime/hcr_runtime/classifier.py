@@ -15,7 +15,7 @@ from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
-from hcr_runtime.ink import Extent, is_dark, shrink
+from hcr_runtime.ink import WORK_SIDE, Extent, is_dark, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
@@ -42,6 +42,7 @@ class _Seen(NamedTuple):
     Attributes:
         tensor: What the model is given.
         extent: Of the image's ink.
+        near: The part of the image that was prepared, where that is not all; see `close_up`.
         crowd: The image itself, grey and small, where there may be more in it than a glyph.
         sheet: The paper alone, where it lies on a dark ground; see `cut_sheet`.
         shadowed: Whether a shadow lies on it.
@@ -49,6 +50,7 @@ class _Seen(NamedTuple):
 
     tensor: NDArray[np.float32]
     extent: Extent
+    near: GrayImage | None = None
     crowd: GrayImage | None = None
     sheet: GrayImage | None = None
     shadowed: bool = False
@@ -188,7 +190,8 @@ class Classifier:
         An image that is full of ink gets a second look where it is not read, where lines cross
         it, where a shadow lies on it, or where the ink may be a sheet of paper on a dark ground:
         the sheet is cut out, its paper made even, and lines from one side to the other are
-        erased.
+        erased. A glyph that is small in an image of more than 128 pixels a side is looked at from
+        nearby, and nothing else is; see `hcr_runtime.close_up`.
 
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
@@ -331,7 +334,8 @@ class Classifier:
         if not seen:
             return []
         readings = [
-            Reading(one.extent, row) for one, row in zip(seen, self._scores(seen), strict=True)
+            Reading(one.extent, row, one.near)
+            for one, row in zip(seen, self._scores(seen), strict=True)
         ]
         unclear = [
             (index, one.shown)
@@ -377,14 +381,21 @@ class Classifier:
     def _see(self, image: ImageLike, color: ColorOrder, whole: bool = True) -> _Seen:
         """Prepare an image; its `crowd` is asked for where more than a glyph may be shown."""
         pixels = self._pixels(image, color)
+        near = None
+        if whole and self.spec.preprocess.fit == "center" and max(pixels.shape) > WORK_SIDE:
+            from hcr_runtime.close_up import close_up  # what reads small crops starts without it
+
+            near = close_up(to_gray(pixels, "bgr", self.limits))
+        if near is not None:
+            pixels = near
         tensor, extent = prepare(pixels, self.spec, lines=whole)
         if not (whole and (extent.crowded or extent.solid)):
-            return _Seen(tensor, extent)
+            return _Seen(tensor, extent, near)
         crowd = shrink(to_gray(pixels, "bgr", self.limits))
         sheet = cut_sheet(crowd)
         if sheet is None and not extent.crowded:
-            return _Seen(tensor, extent)
-        return _Seen(tensor, extent, crowd, sheet, shadow_depth(crowd) > 0)
+            return _Seen(tensor, extent, near)
+        return _Seen(tensor, extent, near, crowd, sheet, shadow_depth(crowd) > 0)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""

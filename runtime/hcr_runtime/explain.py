@@ -28,10 +28,10 @@ _GREY, _BLUE, _GREEN, _RED = (
 def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr") -> Pixels:
     """Draw each step from an image to its answer, side by side.
 
-    The image as it came in; grey; what a second look made of it, where the answer is that one's;
-    what smoothing made of it, where noise hid the glyph; the ink lifted off the paper; its contrast
-    stretched, with the box of the ink; what the network sees; its first answers. A model that is
-    shown the whole image (the fits ``stretch`` and ``pad``) has no ink lifted, one of three
+    The image as it came in; grey; a close-up, or what a second look made of it, where that was
+    read; what smoothing made of it, where noise hid the glyph; the ink lifted off the paper; its
+    contrast stretched, with the box of the ink; what the network sees; its first answers. A model
+    that is shown the whole image (the fits ``stretch`` and ``pad``) has no ink lifted, one of three
     channels gets the colours.
     Captions are ASCII: letters appear by their names.
 
@@ -67,7 +67,7 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     if spec.input.channels == 1 or spec.preprocess.fit == "center":
         panels.append((_fit(gray), "grey", "transparent parts are white"))
     if reading.again is not None:
-        panels.append((_fit(reading.again), "second look", "even paper, without what is beside"))
+        panels.append((_fit(reading.again), "closer look", "without what is around the glyph"))
         gray = reading.again
     if spec.preprocess.fit == "center":
         found = find_glyph(gray)

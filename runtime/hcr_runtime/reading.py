@@ -19,7 +19,8 @@ class Reading(NamedTuple):
     Attributes:
         extent: Of the ink of the image that was read.
         scores: Calibrated probabilities, float32, (classes,).
-        again: The image of a second look, where it is that which was read.
+        again: The image that was read, where it is not the one that was given: a close-up, or that
+            of a second look.
         disputed: The first look's label where the second, another, calls it in question.
         doubted: Whether the second look's answer is not sure enough to stand.
     """
