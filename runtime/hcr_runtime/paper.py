@@ -30,6 +30,8 @@ COARSE_TEXTURE, COARSER, QUIET = 8, 3.5, 0.25
 # And this share of the darkness of the page's strokes.
 INK_SHARE = 0.25
 
+_SQUARE = np.ones((3, 3), np.uint8)
+
 
 class Grain(NamedTuple):
     """Noise of a photograph taken in little light.
@@ -132,16 +134,18 @@ def _surroundings(paper: GrayImage) -> GrayImage | None:
 def has_bright_ink(gray: GrayImage) -> bool:
     """Whether what stands out of its surroundings is brighter than they are.
 
-    Each block votes with the square of what its extremes differ from its median. Edges of a sheet
-    on a desk vote for both alike.
+    Each block votes with the square of what its extremes differ from its median; where all blocks
+    around it lie on the same ground, if there are such: the edge of a sheet on a desk is no ink.
 
     Args:
         gray: uint8, shape (H, W).
     """
-    darkest, median, brightest = _block_levels(gray, (0.02, 0.5, 0.98)).astype(np.int32)
-    darker = np.minimum(median - darkest, CLEAR)
-    brighter = np.minimum(brightest - median, CLEAR)
-    return bool((brighter * brighter).sum() > (darker * darker).sum())
+    darkest, median, brightest = _block_levels(gray, (0.02, 0.5, 0.98))
+    alike = cv2.morphologyEx(median, cv2.MORPH_GRADIENT, _SQUARE) <= CLEAR
+    darker = np.minimum(median - darkest, CLEAR).astype(np.int32) ** 2
+    brighter = np.minimum(brightest - median, CLEAR).astype(np.int32) ** 2
+    votes = (brighter - darker)[alike].sum() or (brighter - darker).sum()
+    return bool(votes > 0)
 
 
 def _threshold(darkness: GrayImage) -> GrayImage:

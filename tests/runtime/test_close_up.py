@@ -47,7 +47,7 @@ def right(told: list[Prediction], labels: list[str], accepted: bool = False) -> 
     return sum(p.label == label and (p.accepted or not accepted) for p, label in pairs)
 
 
-@pytest.mark.parametrize("share", [0.06, 0.1])
+@pytest.mark.parametrize("share", [0.06, 0.1, 0.16])
 @pytest.mark.parametrize("beside", ["", "light", "ends", "desk", "ruled", "shadow"])
 def test_a_small_letter_is_read_from_nearby(
     beside: str, share: float, tiles: list[Image], classifier: Classifier
