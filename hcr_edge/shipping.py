@@ -19,11 +19,12 @@ import hcr_runtime.models
 from hcr_edge.datasets import load_samples
 from hcr_edge.errors import RecipeError
 from hcr_edge.proof_images import calibration_images, parity_images
-from hcr_edge.recipe import FOLDS, load_recipe
+from hcr_edge.recipe import FOLDS, find_int8_recipe, load_recipe
 from hcr_export.artifacts import choose
 from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import load_keras, save_keras
 from hcr_export.plan import plan
+from hcr_export.quantization import read_recipe
 from hcr_runtime import HcrError, ModelSpec
 
 
@@ -51,7 +52,9 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
         save_keras(trained.model, trained.spec, teacher)  # without its optimizer
         return [teacher]
     golden = load_samples("test").limit(len(trained.spec.labels))
-    order = plan(choose(["int8.onnx"]))
+    quantization = find_int8_recipe(name)
+    recipe = None if quantization is None else read_recipe(str(quantization))
+    order = plan(choose(["int8.onnx"]), recipe=recipe)
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
         source_file = Path(folder) / f"{name}.keras"
         save_keras(trained.model, _with_crossval(trained.spec, crossval), source_file)
