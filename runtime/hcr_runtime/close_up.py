@@ -7,9 +7,6 @@ photograph shows: the edge of a shadow, a desk, ruled lines, ends of other lette
 
 from __future__ import annotations
 
-import numpy as np
-
-from hcr_runtime._opencv import cv2
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import WORK_SIDE, shrink
@@ -34,6 +31,7 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         where there is no glyph, or several, where it is not small, is a speck, or would be shrunk
         as much again.
 
+    >>> import numpy as np
     >>> photograph = np.full((1200, 900), 230, np.uint8)
     >>> photograph[500:600, 440:452] = 40
     >>> close_up(photograph).shape, close_up(photograph[450:650, 350:550])
@@ -64,14 +62,10 @@ def _find(gray: GrayImage) -> Box | None:
         block = _block(max(gray.shape), WORK_SIDE)
         edges = (box.left, box.top, box.right - box.left, box.bottom - box.top)
         return Box(*[edge * block for edge in edges])
-    block = _block(max(gray.shape), SEARCH_SIDE)
-    size = max(1, gray.shape[1] // block), max(1, gray.shape[0] // block)
-    whole = gray[: size[1] * block, : size[0] * block]
-    page = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
-    glyphs = find_glyphs(page)
+    glyphs = find_glyphs(shrink(gray, SEARCH_SIDE))
     if len(glyphs) != 1 or glyphs[0].touching:
         return None
-    found = glyphs[0].box
+    block, found = _block(max(gray.shape), SEARCH_SIDE), glyphs[0].box
     return Box(*[edge * block for edge in (found.left, found.top, found.width, found.height)])
 
 

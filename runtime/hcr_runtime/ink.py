@@ -160,21 +160,22 @@ def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
     return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
 
 
-def shrink(gray: GrayImage) -> GrayImage:
+def shrink(gray: GrayImage, side: int = WORK_SIDE) -> GrayImage:
     """Average blocks of pixels where an image is larger than `extract_ink` works with.
 
     Args:
         gray: Uint8 of shape (H, W).
+        side: Pixels, 1 or more.
 
     Returns:
         `gray` itself, or the least whole number of times smaller that brings its longer side to
-        `WORK_SIDE` or less.
+        `side` or less.
 
     >>> shrink(np.zeros((300, 200), np.uint8)).shape
     (100, 66)
     """
     height, width = gray.shape
-    block = -(-max(height, width) // WORK_SIDE)
+    block = -(-max(height, width) // side)
     if block == 1:
         return gray
     size = (max(1, width // block), max(1, height // block))
