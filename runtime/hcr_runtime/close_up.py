@@ -7,15 +7,23 @@ photograph shows: the edge of a shadow, a desk, ruled lines, ends of other lette
 
 from __future__ import annotations
 
+import numpy as np
+
+from hcr_runtime._opencv import cv2
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import WORK_SIDE, shrink
+from hcr_runtime.paper import LARGE, lift_page
+from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.prediction import MIN_GLYPH
-from hcr_runtime.preprocess import find_glyph
+from hcr_runtime.preprocess import GlyphBox, find_glyph
 from hcr_runtime.segment import Box, find_glyphs
+from hcr_runtime.sheet import cut_sheet
 
-# What takes less of the image's longer side is small in it.
-SMALL = 0.45
+# What takes less of the image's longer side is small in it; and less than that a speck.
+SMALL, LEAST = 0.45, 0.025
+# So is what is hardly larger, and as compact: its stroke is as wide as this share of its length.
+COMPACT = 1 / 3
 # Among other things it is sought as on a page, at this longer side at most.
 SEARCH_SIDE = 640
 
@@ -27,9 +35,10 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         gray: Uint8 of shape (H, W).
 
     Returns:
-        A part of `gray`, in the middle of which the glyph is as large as in its writing box; None
-        where there is no glyph, or several, where it is not small, is a speck, or would be shrunk
-        as much again.
+        A part of `gray`, in the middle of which the glyph is as large as in its writing box, or
+        that part on white, where a shadow's edge lies in it; None where there is no glyph, or
+        several, where it is not small, is a speck, ends beside its sheet, or would be shrunk as
+        much again.
 
     >>> import numpy as np
     >>> photograph = np.full((1200, 900), 230, np.uint8)
@@ -40,22 +49,45 @@ def close_up(gray: GrayImage) -> GrayImage | None:
     longest = max(gray.shape)
     if longest <= WORK_SIDE:
         return None
-    box = _find(gray)
+    small = shrink(gray)
+    box = _find(gray, small)
     if box is None:
         return None
     longer = max(box.width, box.height)
-    if not MIN_GLYPH / WORK_SIDE <= longer / longest < SMALL:
+    if not LEAST <= longer / longest < SMALL:
         return None
     reach = round(longer / BOX_SHARE / 2)
     if _block(2 * reach, WORK_SIDE) >= _block(longest, WORK_SIDE):
         return None
-    x, y = box.left + box.width // 2, box.top + box.height // 2
-    return gray[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+    middle = box.left + box.width // 2, box.top + box.height // 2
+    near = _cut(gray, *middle, reach)
+    if shadow_depth(shrink(near)):
+        # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes.
+        wide = max(2 * reach, LARGE // 2)
+        darkness, _ = lift_page(_cut(gray, *middle, wide))
+        x, y = (min(place, wide) for place in middle)
+        near = np.asarray(cv2.bitwise_not(_cut(darkness, x, y, reach)), np.uint8)
+    found = find_glyph(shrink(near), lines=True)
+    if longer < MIN_GLYPH / WORK_SIDE * longest and _is_compact(found.box):
+        return None
+    # Beside a sheet's edge it may have lost a dot: `hcr_runtime.reading.choose` knows of sheets.
+    beside = found.extent.crowded or found.extent.solid
+    return None if beside and cut_sheet(small) is not None else near
 
 
-def _find(gray: GrayImage) -> Box | None:
-    """Find the only glyph, in pixels of `gray`."""
-    _, extent, box, _ = find_glyph(shrink(gray), lines=True)
+def _cut(image: GrayImage, x: int, y: int, reach: int) -> GrayImage:
+    """The square of which (x, y) is the middle, as far as it is in the image."""
+    return image[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+
+
+def _is_compact(box: GlyphBox | None) -> bool:
+    """Whether a glyph is a blot without strokes."""
+    return box is None or box.stroke > COMPACT * max(box.right - box.left, box.bottom - box.top)
+
+
+def _find(gray: GrayImage, small: GrayImage) -> Box | None:
+    """Find the only glyph, in pixels of `gray`, which is also given `small`."""
+    _, extent, box, _ = find_glyph(small, lines=True)
     if box is None:
         return None
     if not (extent.crowded or extent.solid):

@@ -16,10 +16,15 @@ WIDEST_STROKE = 1 / 9
 # Darker than this share of the paper is no paper, nor a shadow on it; this rim of it (pixels of the
 # coarse page) is where both meet.
 DARK_SHARE, RIM = 0.25, 2
+# The paper's brightness falls off sharply where it is less than this share of what it is beside it.
+# That is a shadow's edge; in smaller images strokes are hardly wider than that is blurred.
+SHARP, LARGE = 0.9, 256
 # Blocks, in pixels, for which polarity and texture are measured, on every SAMPLE-th pixel.
 BLOCK, SAMPLE = 64, 8
 # Differences beyond this (0-255) say no more about what is ink.
 CLEAR = 64
+# Squares of such differences that tell nothing when their sum is below it.
+FEW_VOTES = CLEAR**2 // 4
 # Ink is at least so much darker than its paper (0-255, paper at 255).
 MIN_INK = 16
 # And so many times what its surroundings vary by: wood and cloth are texture, not ink.
@@ -75,11 +80,12 @@ def lift_page(
     if grain is not None:
         gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), grain.blur), np.uint8)
     height, width = gray.shape
-    size = (max(1, width // COARSE), max(1, height // COARSE))
-    coarse = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    coarse = _coarsen(gray)
     if has_bright_ink(gray) if dark is None else not dark:
         gray, coarse = cv2.bitwise_not(gray), cv2.bitwise_not(coarse)
-    closed = _close(coarse, max(1, round(WIDEST_STROKE * max(size) / 2)))
+    closed = _close(coarse, max(1, round(WIDEST_STROKE * max(coarse.shape) / 2)))
+    if max(gray.shape) >= LARGE:
+        closed = _step_out(closed)
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR)
     darkness = cv2.bitwise_not(cv2.divide(gray, cv2.max(paper, 1), scale=255))
     if grain is not None:
@@ -91,6 +97,12 @@ def lift_page(
         darkness = cv2.bitwise_and(darkness, cv2.bitwise_not(surroundings))
         return darkness, cv2.bitwise_or(_threshold(darkness), surroundings)
     return darkness, _threshold(darkness)
+
+
+def _coarsen(gray: GrayImage) -> GrayImage:
+    """Shrink a page to where its paper is looked for."""
+    size = [max(1, length // COARSE) for length in gray.shape[::-1]]
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _close(coarse: GrayImage, reach: int) -> GrayImage:
@@ -107,6 +119,16 @@ def _close(coarse: GrayImage, reach: int) -> GrayImage:
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, square)
     return np.asarray(closed[reach:-reach, reach:-reach])
+
+
+def _step_out(paper: GrayImage) -> GrayImage:
+    """Let what is dark begin a pixel earlier where the paper's brightness falls off sharply.
+
+    Between the pixels of the coarse page the edge of a shadow is blurred, and would leave a line.
+    """
+    low = cv2.erode(paper, _SQUARE)
+    sharp = cv2.compare(low, cv2.multiply(paper, 1, scale=SHARP), cv2.CMP_LT)
+    return np.asarray(cv2.copyTo(low, sharp, paper.copy()), np.uint8)
 
 
 def _surroundings(paper: GrayImage) -> GrayImage | None:
@@ -134,8 +156,9 @@ def _surroundings(paper: GrayImage) -> GrayImage | None:
 def has_bright_ink(gray: GrayImage) -> bool:
     """Whether what stands out of its surroundings is brighter than they are.
 
-    Each block votes with the square of what its extremes differ from its median; where all blocks
-    around it lie on the same ground, if there are such: the edge of a sheet on a desk is no ink.
+    Each block votes with the square of what its extremes differ from its median, where all blocks
+    around it lie on the same ground: the edge of a sheet on a desk is no ink. Where these say next
+    to nothing, for all ink lies at such an edge, what is narrow tells it, and takes longer.
 
     Args:
         gray: uint8, shape (H, W).
@@ -144,8 +167,16 @@ def has_bright_ink(gray: GrayImage) -> bool:
     alike = cv2.morphologyEx(median, cv2.MORPH_GRADIENT, _SQUARE) <= CLEAR
     darker = np.minimum(median - darkest, CLEAR).astype(np.int32) ** 2
     brighter = np.minimum(brightest - median, CLEAR).astype(np.int32) ** 2
-    votes = (brighter - darker)[alike].sum() or (brighter - darker).sum()
-    return bool(votes > 0)
+    votes = int((brighter - darker)[alike].sum())
+    if abs(votes) < FEW_VOTES:
+        coarse = _coarsen(gray)
+        # Hardly wider than strokes, or what lies between ink and a shadow's edge is narrow too.
+        reach = 1 if max(gray.shape) >= LARGE else 2
+        inverse = np.asarray(cv2.bitwise_not(coarse), np.uint8)
+        hats = (cv2.subtract(_close(each, reach), each) for each in (coarse, inverse))
+        darker, brighter = (np.minimum(hat, CLEAR).astype(np.int32) ** 2 for hat in hats)
+        votes = int(brighter.sum() - darker.sum())
+    return votes > 0
 
 
 def _threshold(darkness: GrayImage) -> GrayImage:

@@ -11,6 +11,7 @@ from hcr_runtime import Classifier, Prediction, shipped_models
 from hcr_runtime.close_up import close_up
 from hcr_runtime.explain import explain
 from hcr_runtime.ink import extract_ink
+from hcr_runtime.paper import has_bright_ink
 
 Image = NDArray[np.uint8]
 HEIGHT, WIDTH, PAPER = 1200, 900, 235
@@ -29,6 +30,8 @@ def photograph(tile: Image, share: float, *, beside: str = "", noise: float = 3)
     if beside == "shadow":
         dark = (x + 0.3 * y > 0.8 * WIDTH).astype(np.float32)
         picture *= 1 - 0.4 * cv2.GaussianBlur(dark, (0, 0), 60)
+    elif beside in ("sharp shadow", "sharp shadow across"):
+        picture *= np.where(x + 0.3 * y > (0.6 if "across" in beside else 0.8) * WIDTH, 0.55, 1)
     elif beside == "desk":
         picture[:, : WIDTH // 8] = 55
     elif beside == "ruled":
@@ -47,8 +50,11 @@ def right(told: list[Prediction], labels: list[str], accepted: bool = False) -> 
     return sum(p.label == label and (p.accepted or not accepted) for p, label in pairs)
 
 
-@pytest.mark.parametrize("share", [0.06, 0.1, 0.16])
-@pytest.mark.parametrize("beside", ["", "light", "ends", "desk", "ruled", "shadow"])
+@pytest.mark.parametrize("share", [0.04, 0.06, 0.1, 0.16])
+@pytest.mark.parametrize(
+    "beside",
+    ["", "light", "ends", "desk", "ruled", "shadow", "sharp shadow", "sharp shadow across"],
+)
 def test_a_small_letter_is_read_from_nearby(
     beside: str, share: float, tiles: list[Image], classifier: Classifier
 ) -> None:
@@ -74,6 +80,12 @@ def test_a_speck_is_no_small_letter(model: str, size: int) -> None:
     assert close_up(paper) is None
     told = Classifier.load(model).classify(paper)
     assert (told.accepted, told.reason) in ((False, "blank"), (False, "too small"))
+
+
+def test_a_shadow_does_not_make_ink_bright(tiles: list[Image]) -> None:
+    shown = [photograph(tile, 0.06, beside="sharp shadow across") for tile in tiles]
+    assert not any(map(has_bright_ink, shown))
+    assert all(has_bright_ink(255 - image) for image in shown)
 
 
 def test_several_letters_have_no_close_up(tiles: list[Image]) -> None:
