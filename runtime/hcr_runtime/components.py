@@ -175,8 +175,10 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
     if kept.size == 0:
         return []
     length = components.length[kept]
-    drawn = length > DRAWN * components.width[kept]
-    size = weighted_median(length if drawn.all() else length[~drawn])
+    # Dots say nothing either, beside large letters of a fine pen.
+    long = length > BLOB_LENGTH * components.width[kept]
+    letters = length[long & (length <= DRAWN * components.width[kept])]
+    size = weighted_median(letters if letters.size else length)
     kept = kept[length <= MAX_SIZE * size]
     size = weighted_median(components.length[kept])
     level = components.level[kept] / weighted_median(components.level[kept])

@@ -25,6 +25,9 @@ THICKER = 6
 BEND = 8
 # A line is smooth over so many strips both ways, and straight, or a parabola, within so many rows.
 SMOOTH, STRAIGHT = 3, 1.0
+# A line is at most so much darker than most are, in shares and levels (0-255), or ink in so much of
+# its length.
+DARKER, DARKER_BY, WHOLE = 1.5, 16, 0.9
 # So many lines are the ruling of a page.
 MANY = 5
 
@@ -32,11 +35,14 @@ MANY = 5
 Points = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDArray[np.float32]]]:
+def trace(
+    runs: GrayImage, darkness: GrayImage, min_share: float, limit: int
+) -> list[tuple[int, NDArray[np.float32]]]:
     """Find chains of strips that lie on smooth curves.
 
     Args:
         runs: 255 where a strip is ink, uint8, (H, strips).
+        darkness: Of the ink, uint8, (H, W).
         min_share: Least length of a line, as a share of the page's.
         limit: Pixels that a line may be thick.
 
@@ -45,7 +51,8 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
 
     >>> runs = np.zeros((40, 20), np.uint8)
     >>> runs[8] = 255
-    >>> [(start, len(rows), round(float(rows[50]), 3)) for start, rows in trace(runs, 0.25, 3)]
+    >>> lines = trace(runs, np.repeat(runs, STRIP, axis=1), 0.25, 3)
+    >>> [(start, len(rows), round(float(rows[50]), 3)) for start, rows in lines]
     [(0, 320, 8.0)]
     """
     strips = runs.shape[1]
@@ -76,8 +83,27 @@ def trace(runs: GrayImage, min_share: float, limit: int) -> list[tuple[int, NDAr
         short = max(MIN_STRIPS, least // 2)
         for label in np.flatnonzero(widths >= short).tolist():
             found += _paths(*(left.get(label) or strips_of(label)), short, limit)[0]
-        found = complete(found, runs)
+        found = _no_writing(found, runs, darkness)
+        found = _no_writing(complete(found, runs), runs, darkness)
     return [_in_pixels(path, strips) for path in found]
+
+
+def _no_writing(paths: list[Path], runs: GrayImage, darkness: GrayImage) -> list[Path]:
+    """Leave out rows of letters: they are darker than most lines of a page, and have gaps."""
+    ink = cv2.dilate(runs, np.ones((3, 1), np.uint8)) > 0
+    thick = cv2.dilate(darkness[:, STRIP // 2 :: STRIP], np.ones((3, 1), np.uint8))
+    levels, whole = [], []
+    for first, rows in paths:
+        places = np.rint(rows).astype(np.intp).clip(0, len(runs) - 1), first + np.arange(len(rows))
+        inked = ink[places]
+        levels.append(np.median(thick[places][inked]) if inked.any() else 0)
+        whole.append(inked.mean() >= WHOLE)
+    most = DARKER * np.median(levels) + DARKER_BY if levels else 0
+    return [
+        path
+        for path, level, is_whole in zip(paths, levels, whole, strict=True)
+        if is_whole or level <= most
+    ]
 
 
 def _in_pixels(path: Path, strips: int) -> tuple[int, NDArray[np.float32]]:

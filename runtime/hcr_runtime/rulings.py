@@ -71,15 +71,16 @@ def erase_rulings(
     erased = np.zeros_like(mask)
     limit = thickest(mask)
     thick = cv2.dilate(mask, _SQUARE)
-    curves = trace(_covered(cv2.transpose(thick)), min_share, limit)
+    curves = trace(_covered(cv2.transpose(thick)), darkness, min_share, limit)
     level = _erase_all(darkness, mask, erased, curves, limit)
     if level:
         thick = cv2.dilate(mask, _SQUARE)
-    curves = trace(_covered(thick), min_share, limit)
+    across = cv2.transpose(darkness)
+    curves = trace(_covered(thick), across, min_share, limit)
     if not curves:
         return level, [], erased
     # One direction is enough for the eraser.
-    turned = cv2.transpose(darkness), cv2.transpose(mask), cv2.transpose(erased)
+    turned = across, cv2.transpose(mask), cv2.transpose(erased)
     upright = _erase_all(*turned, curves, limit)
     for image, other in zip((darkness, mask, erased), turned, strict=True):
         cv2.transpose(other, image)

@@ -249,3 +249,44 @@ def test_letters_below_a_drawing_are_found() -> None:
     glyphs = find_glyphs(page)
     assert sum(glyph.box.top > 700 for glyph in glyphs) == 100
     assert len(glyphs) <= 102
+
+
+def bowl(page: Image, left: int, base: int, width: int, pen: int) -> None:
+    """Write a ب, its bowl on the row `base`."""
+    rise = width // 4
+    stroke = [(0, -rise), (rise // 5, -rise // 5), (rise // 2, 0), (width - rise // 2, 0)]
+    stroke += [(width - rise // 5, -rise // 5), (width, -rise)]
+    points = np.array([(left + x, base + y) for x, y in stroke], np.int32)
+    cv2.polylines(page, [points], False, 40, pen, cv2.LINE_AA)
+    dot = left + width // 2, base + max(3 * pen, rise)
+    cv2.circle(page, dot, max(2, round(1.1 * pen)), 40, -1, cv2.LINE_AA)
+
+
+@pytest.mark.parametrize(("width", "pen"), [(300, 2), (400, 4), (600, 6)])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_large_letter_of_a_fine_pen_keeps_its_dot(
+    count: int, width: int, pen: int, classifier: Classifier
+) -> None:
+    page = np.full((1200, 1200), 240, np.uint8)
+    for place in range(count):
+        bowl(page, 100, 300 + 500 * place, width, pen)
+    read = classifier.read(page)
+    assert [glyph.prediction.label for glyph in read] == ["ب"] * count
+    assert all(glyph.box.width >= width for glyph in read)
+
+
+@pytest.mark.parametrize("pen", [3, 6])
+@pytest.mark.parametrize("where", ["below the last line", "between two lines", "above the first"])
+def test_a_row_of_letters_is_no_line_of_the_paper(where: str, pen: int) -> None:
+    page = np.full((1100, 1500), 240, np.uint8)
+    lines = range(220, 820, 110)
+    for line in lines:
+        page[line : line + 2] = 185
+    row = {
+        "below the last line": lines[-1] + 110,
+        "between two lines": lines[2] + 55,
+        "above the first": lines[0] - 110,
+    }[where]
+    for left in range(80, 1400, 130):
+        bowl(page, left, row, 94, pen)
+    assert len(find_glyphs(page)) == len(range(80, 1400, 130))
