@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,9 @@ SHARED = 0.3
 # Where more of the letters than this leave their boxes, or fewer components of the page than this
 # are letters in them, these are no writing boxes.
 MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
+# A cell of a table holds several characters where its ink is so many times as wide as high, and
+# each is so high, and so far from the next, in shares of that height.
+SEVERAL, HIGH, APART = 1.8, 0.5, 0.2
 # Writing boxes as forms draw them are wider than writers use.
 FORM_SHARE = 0.75
 
@@ -77,7 +81,7 @@ def _homes(components: Components, boxes: NDArray[np.int32]) -> _Homes:
 
 
 def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Group] | None:
-    """Make one character of what lies in each writing box.
+    """Make one character of what lies in each writing box, or several in a table's cell.
 
     Args:
         components: Of the page, its lines erased.
@@ -103,13 +107,12 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     level = weighted_median(components.level[letters & in_box])
     # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
     in_box &= (homes.beyond <= SHARED) | (components.level > WRITTEN_LEVEL * level)
-    found = [
-        _group_in_box(
-            components, np.flatnonzero(in_box & (homes.first == box)), homes, FAINTEST * level
-        )
-        for box in np.unique(homes.first[in_box]).tolist()
-    ]
-    groups = [group for group in found if group is not None]
+    groups: list[Group] = []
+    for box in np.unique(homes.first[in_box]).tolist():
+        members = np.flatnonzero(in_box & (homes.first == box))
+        group = _group_in_box(components, members, homes, FAINTEST * level)
+        if group is not None:
+            groups += _several(components, group) or [group]
     return groups + _group_beside(components, usable, homes, level)
 
 
@@ -140,6 +143,18 @@ def _group_in_box(
         bool((homes.beyond[members] > SHARED).any()),
         (float(homes.middle[box, 0]), float(homes.middle[box, 1])),
     )
+
+
+def _several(components: Components, cell: Group) -> list[Group]:
+    """Tell apart the characters in one cell, side by side; none where there is but one."""
+    height = cell.bottom - cell.top
+    if cell.touching or cell.right - cell.left < SEVERAL * height:
+        return []
+    groups = group_on_paper(components, np.array(cell.members))
+    groups.sort(key=lambda group: group.left)
+    high = all(group.bottom - group.top >= HIGH * height for group in groups)
+    gaps = [after.left - before.right for before, after in itertools.pairwise(groups)]
+    return groups if gaps and high and min(gaps) >= APART * height else []
 
 
 def _group_beside(

@@ -220,6 +220,27 @@ def test_separate_boxes_need_not_be_in_line(pitch: int, steps: tuple[int, ...]) 
     assert all(glyph.box.width < 0.6 * side > glyph.box.height * 0.8 for glyph in glyphs)
 
 
+@pytest.mark.parametrize("letters", ["a", "bd", "kxo"])
+def test_a_cell_of_a_table_may_hold_several(letters: str) -> None:
+    page = np.full((700, 1240), 245, np.uint8)
+    rows, columns = range(60, 600, 90), range(60, 1100, 180)
+    for y in (*rows, rows[-1] + 90):
+        cv2.line(page, (60, y), (columns[-1] + 180, y), 90, 2)
+    for x in (*columns, columns[-1] + 180):
+        cv2.line(page, (x, 60), (x, rows[-1] + 90), 90, 2)
+    for y in rows:
+        for x in columns:
+            for place, letter in enumerate(letters):
+                at = (x + 20 + 50 * place, y + 65)
+                cv2.putText(page, letter, at, cv2.FONT_HERSHEY_SIMPLEX, 1.6, 30, 3)
+    glyphs = find_glyphs(page)
+    assert len(glyphs) == len(rows) * len(columns) * len(letters)
+    assert [glyph.order for glyph in glyphs] == [
+        *range(len(columns) * len(letters)),
+    ] * len(rows)
+    assert not any(glyph.touching for glyph in glyphs)
+
+
 @pytest.mark.parametrize(("size", "pitch"), [(80, 80), (120, 80), (120, 120), (200, 160)])
 def test_bold_letters_as_high_as_the_ruling(size: int, pitch: int) -> None:
     """They hide more of the lines than they leave: those lie evenly between the others."""
