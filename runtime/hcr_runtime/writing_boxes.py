@@ -57,14 +57,18 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
     apart = np.zeros_like(mask)
     boxes = None
     # First: what runs along the sides of several is no line.
-    outlines = _outlines(mask)
+    outlines, cells = _outlines(mask)
     if len(outlines) >= MANY:
         boxes = _erase_outlines(outlines, darkness, mask, apart)
     level, upright, erased = erase_rulings(darkness, mask)
     slope = max((_slope(ruling) for ruling in level + upright), default=0.0)
     if boxes is None and min(len(level), len(upright)) < 2:
         if level or upright:
-            outlines = _outlines(mask)
+            outlines, _ = _outlines(mask)
+        # The lines between a comb's cells are too short for a ruling; but letters on ruled paper
+        # enclose a few such places, too.
+        if len(outlines) < MANY <= len(cells) and len(cells) > len(level):
+            outlines = cells
         if len(outlines) >= MANY or any(filled for _, filled in outlines):
             boxes = _erase_outlines(outlines, darkness, mask, apart)
     cv2.bitwise_or(erased, apart, dst=erased)
@@ -118,16 +122,25 @@ def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
     return np.asarray(numbers[regions], np.int32)
 
 
-def _outlines(mask: GrayImage) -> list[tuple[NDArray[np.int32], bool]]:
-    """Corners of separate boxes, and whether something is written in each."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found = [_outline(contour, mask) for contour in contours if len(contour) >= 4]
-    outlines = [outline for outline in found if outline is not None]
-    return [outlines[i] for i in _alike([corners for corners, _ in outlines])]
+_SQUARE = np.ones((3, 3), np.uint8)
+# Corners of a box, and whether something is written in it.
+Outline = tuple[NDArray[np.int32], bool]
+
+
+def _outlines(mask: GrayImage) -> tuple[list[Outline], list[Outline]]:
+    """Separate boxes, and cells that share their sides."""
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    found: tuple[list[Outline], list[Outline]] = [], []
+    for contour, (_, _, _, parent) in zip(contours, [] if tree is None else tree[0], strict=True):
+        outline = _outline(contour, mask) if len(contour) >= 4 else None
+        if outline is not None:
+            found[int(parent >= 0)].append(outline)
+    apart, cells = ([each[i] for i in _alike([corners for corners, _ in each])] for each in found)
+    return apart, cells
 
 
 def _erase_outlines(
-    outlines: list[tuple[NDArray[np.int32], bool]],
+    outlines: list[Outline],
     darkness: GrayImage,
     mask: GrayImage,
     erased: GrayImage,
@@ -148,7 +161,9 @@ def _erase_outlines(
         thickness = round(cv2.countNonZero(cv2.bitwise_and(ring, ink)) / length)
         ring[:] = 0
         cv2.polylines(ring, [shifted], True, 255, 2 * (thickness + 2) + 1)
-        gone = (ring > 0) & (dark <= darkest(dark[(ring > 0) & (ink > 0)]))
+        # Of lines their cores: sides that are seen aslant are fainter, and blurred.
+        cores = cv2.dilate(dark, _SQUARE)[(ring > 0) & (ink > 0)]
+        gone = (ring > 0) & (dark <= darkest(cores))
         ink[gone] = 0
         dark[gone] = 0
         erased[here][ring > 0] = 255
@@ -178,8 +193,8 @@ def _alike(outlines: list[NDArray[np.int32]]) -> list[int]:
     return np.flatnonzero(alike).tolist()
 
 
-def _outline(contour: NDArray[np.int32], mask: GrayImage) -> tuple[NDArray[np.int32], bool] | None:
-    """Corners of a box that a contour runs around, and whether something is written in it."""
+def _outline(contour: NDArray[np.int32], mask: GrayImage) -> Outline | None:
+    """The box that a contour runs around, or that holds one."""
     x, y, width, height = cv2.boundingRect(contour)
     if min(width, height) < 1.5 * MIN_BOX or not 1 / 3 < width / height < 3:
         return None

@@ -220,6 +220,37 @@ def test_separate_boxes_need_not_be_in_line(pitch: int, steps: tuple[int, ...]) 
     assert all(glyph.box.width < 0.6 * side > glyph.box.height * 0.8 for glyph in glyphs)
 
 
+def form(gap: int) -> tuple[Image, int]:
+    """Five rows of eight cells, so far apart, three of four filled; and how many those are."""
+    page = np.full((900, 1200), 240, np.uint8)
+    letters = 0
+    for row in range(5):
+        for column in range(8):
+            x, y = 80 + column * (70 + gap), 80 + 140 * row
+            cv2.rectangle(page, (x, y), (x + 70, y + 70), 60, 2)
+            if (row + column) % 4:
+                letter = "abcdeghkmnopqrsuvwxz"[letters % 20]
+                cv2.putText(page, letter, (x + 16, y + 54), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 40, 3)
+                letters += 1
+    return page, letters
+
+
+@pytest.mark.parametrize("gap", [0, 14], ids=["combs", "boxes"])
+@pytest.mark.parametrize("desk", [False, True], ids=["whole", "on a desk"])
+@pytest.mark.parametrize("angle", [0, 2, -6])
+def test_cells_of_a_form_are_no_letters(angle: float, desk: bool, gap: int) -> None:
+    """The lines between a comb's cells are too short to be a ruling."""
+    page, letters = form(gap)
+    turn = cv2.getRotationMatrix2D((600, 450), angle, 0.85 if desk else 1)
+    size, ground = (1200, 900), 90 if desk else 240
+    seen = cv2.warpAffine(page, turn, size, flags=cv2.INTER_AREA, borderValue=ground)
+    grain = np.random.default_rng(0).normal(0, 3, seen.shape)
+    seen = np.clip(cv2.GaussianBlur(seen, (0, 0), 0.7) + grain, 0, 255).astype(np.uint8)
+    glyphs = find_glyphs(seen)
+    assert len(glyphs) == letters
+    assert all(15 < max(glyph.box.width, glyph.box.height) < 56 for glyph in glyphs)
+
+
 @pytest.mark.parametrize("letters", ["a", "bd", "kxo"])
 def test_a_cell_of_a_table_may_hold_several(letters: str) -> None:
     page = np.full((700, 1240), 245, np.uint8)
