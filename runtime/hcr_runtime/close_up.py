@@ -61,10 +61,11 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         return None
     middle = box.left + box.width // 2, box.top + box.height // 2
     near = _cut(gray, *middle, reach)
-    if shadow_depth(shrink(near)):
-        # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes.
-        wide = max(2 * reach, LARGE // 2)
-        darkness, _ = lift_page(_cut(gray, *middle, wide))
+    # A shadow's edge is told from a stroke by how far it goes around the glyph.
+    wide = max(2 * reach, LARGE // 2)
+    around = _cut(gray, *middle, wide)
+    if shadow_depth(shrink(around)):
+        darkness, _ = lift_page(around)
         x, y = (min(place, wide) for place in middle)
         near = np.asarray(cv2.bitwise_not(_cut(darkness, x, y, reach)), np.uint8)
     found = find_glyph(shrink(near), lines=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
@@ -25,6 +26,9 @@ BLOCK, SAMPLE = 64, 8
 CLEAR = 64
 # Squares of such differences that tell nothing when their sum is below it.
 FEW_VOTES = CLEAR**2 // 4
+# What is narrow is filled by squares that reach so far: hardly wider than strokes, or what lies
+# between ink and a shadow's edge is narrow too.
+NARROW = (1, 2)
 # Ink is at least so much darker than its paper (0-255, paper at 255).
 MIN_INK = 16
 # And so many times what its surroundings vary by: wood and cloth are texture, not ink.
@@ -158,25 +162,33 @@ def has_bright_ink(gray: GrayImage) -> bool:
 
     Each block votes with the square of what its extremes differ from its median, where all blocks
     around it lie on the same ground: the edge of a sheet on a desk is no ink. Where these say next
-    to nothing, for all ink lies at such an edge, what is narrow tells it, and takes longer.
+    to nothing, for all ink lies at such an edge, all blocks tell it, and what is narrow.
 
     Args:
         gray: uint8, shape (H, W).
     """
     darkest, median, brightest = _block_levels(gray, (0.02, 0.5, 0.98))
     alike = cv2.morphologyEx(median, cv2.MORPH_GRADIENT, _SQUARE) <= CLEAR
-    darker = np.minimum(median - darkest, CLEAR).astype(np.int32) ** 2
-    brighter = np.minimum(brightest - median, CLEAR).astype(np.int32) ** 2
-    votes = int((brighter - darker)[alike].sum())
+    darker, brighter = _votes(median - darkest), _votes(brightest - median)
+    votes = float((brighter - darker)[alike].sum())
     if abs(votes) < FEW_VOTES:
         coarse = _coarsen(gray)
-        # Hardly wider than strokes, or what lies between ink and a shadow's edge is narrow too.
-        reach = 1 if max(gray.shape) >= LARGE else 2
         inverse = np.asarray(cv2.bitwise_not(coarse), np.uint8)
-        hats = (cv2.subtract(_close(each, reach), each) for each in (coarse, inverse))
-        darker, brighter = (np.minimum(hat, CLEAR).astype(np.int32) ** 2 for hat in hats)
-        votes = int(brighter.sum() - darker.sum())
+        votes = _balance(brighter, darker)
+        for reach in NARROW:
+            dark, bright = (_votes(_close(each, reach) - each) for each in (coarse, inverse))
+            votes += _balance(bright, dark)
     return votes > 0
+
+
+def _votes(difference: GrayImage) -> NDArray[np.int32]:
+    return np.minimum(difference, CLEAR).astype(np.int32) ** 2
+
+
+def _balance(brighter: NDArray[np.int32], darker: NDArray[np.int32]) -> float:
+    """From -1, where all is darker than its surroundings, to 1."""
+    difference, total = int(brighter.sum()) - int(darker.sum()), int((brighter + darker).sum())
+    return difference / max(total, 1)
 
 
 def _threshold(darkness: GrayImage) -> GrayImage:

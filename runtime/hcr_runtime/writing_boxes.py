@@ -22,6 +22,8 @@ NEIGHBOUR, GROWS = 3.0, 1.5
 # So many outlines of like size are boxes even when nothing is written in them; so many lines are
 # no crease.
 MANY = 3
+# A comb is at most so much higher than its cells: a letter may stick out of one.
+ROWS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,15 +130,24 @@ Outline = tuple[NDArray[np.int32], bool]
 
 
 def _outlines(mask: GrayImage) -> tuple[list[Outline], list[Outline]]:
-    """Separate boxes, and cells that share their sides."""
+    """Separate boxes, and cells of combs: each shares its sides with those beside it in its row."""
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     found: tuple[list[Outline], list[Outline]] = [], []
     for contour, (_, _, _, parent) in zip(contours, [] if tree is None else tree[0], strict=True):
         outline = _outline(contour, mask) if len(contour) >= 4 else None
-        if outline is not None:
-            found[int(parent >= 0)].append(outline)
+        # Squared paper, turned, has cells in many rows.
+        if outline is None or (
+            parent >= 0 and _breadth(contours[parent]) > ROWS * _breadth(outline[0])
+        ):
+            continue
+        found[int(parent >= 0)].append(outline)
     apart, cells = ([each[i] for i in _alike([corners for corners, _ in each])] for each in found)
     return apart, cells
+
+
+def _breadth(contour: NDArray[np.int32]) -> float:
+    """The shorter side of what a contour encloses, in pixels."""
+    return min(cv2.minAreaRect(contour)[1])
 
 
 def _erase_outlines(
