@@ -30,7 +30,8 @@ SHARED = 0.3
 # are letters in them, these are no writing boxes.
 MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
 # A cell of a table holds several characters where its ink is so many times as wide as high, and
-# each is so high, and so far from the next, in shares of that height.
+# each is so high, and so far from the next, in shares of that height; or they are as far apart as
+# high.
 SEVERAL, HIGH, APART = 1.8, 0.5, 0.2
 # Writing boxes as forms draw them are wider than writers use.
 FORM_SHARE = 0.75
@@ -112,7 +113,7 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         members = np.flatnonzero(in_box & (homes.first == box))
         group = _group_in_box(components, members, homes, FAINTEST * level)
         if group is not None:
-            groups += _several(components, group) or [group]
+            groups += _several(components, group)
     return groups + _group_beside(components, usable, homes, level)
 
 
@@ -146,15 +147,20 @@ def _group_in_box(
 
 
 def _several(components: Components, cell: Group) -> list[Group]:
-    """Tell apart the characters in one cell, side by side; none where there is but one."""
+    """Tell apart the characters in one cell, side by side; it is one that touches where unsure."""
     height = cell.bottom - cell.top
     if cell.touching or cell.right - cell.left < SEVERAL * height:
-        return []
-    groups = group_on_paper(components, np.array(cell.members))
-    groups.sort(key=lambda group: group.left)
-    high = all(group.bottom - group.top >= HIGH * height for group in groups)
+        return [cell]
+    members = np.array(cell.members)
+    groups = sorted(group_on_paper(components, members), key=lambda group: group.left)
     gaps = [after.left - before.right for before, after in itertools.pairwise(groups)]
-    return groups if gaps and high and min(gaps) >= APART * height else []
+    high = all(group.bottom - group.top >= HIGH * height for group in groups)
+    if gaps and high and min(gaps) >= APART * height:
+        return groups
+    left, right = (edges[members, 0] for edges in (components.low, components.high))
+    order = left.argsort()
+    bare = left[order][1:] - np.maximum.accumulate(right[order])[:-1]
+    return [cell._replace(touching=bool((bare >= HIGH * height).any()))]
 
 
 def _group_beside(

@@ -36,7 +36,7 @@ def close_up(gray: GrayImage) -> GrayImage | None:
 
     Returns:
         A part of `gray`, in the middle of which the glyph is as large as in its writing box, or
-        that part on white, where a shadow's edge lies in it; None where there is no glyph, or
+        dark on white, where a shadow's edge is in or near it; None where there is no glyph, or
         several, where it is not small, is a speck, ends beside its sheet, or would be shrunk as
         much again.
 
@@ -61,14 +61,15 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         return None
     middle = box.left + box.width // 2, box.top + box.height // 2
     near = _cut(gray, *middle, reach)
-    # A shadow's edge is told from a stroke by how far it goes around the glyph.
+    found = find_glyph(shrink(near), lines=True)
+    # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes.
     wide = max(2 * reach, LARGE // 2)
     around = _cut(gray, *middle, wide)
-    if shadow_depth(shrink(around)):
+    if shadow_depth(shrink(near)) or (found.extent.crowded and shadow_depth(shrink(around))):
         darkness, _ = lift_page(around)
         x, y = (min(place, wide) for place in middle)
         near = np.asarray(cv2.bitwise_not(_cut(darkness, x, y, reach)), np.uint8)
-    found = find_glyph(shrink(near), lines=True)
+        found = find_glyph(shrink(near), lines=True)
     if longer < MIN_GLYPH / WORK_SIDE * longest and _is_compact(found.box):
         return None
     # Beside a sheet's edge it may have lost a dot: `hcr_runtime.reading.choose` knows of sheets.

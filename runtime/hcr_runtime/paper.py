@@ -26,8 +26,8 @@ BLOCK, SAMPLE = 64, 8
 CLEAR = 64
 # Squares of such differences that tell nothing when their sum is below it.
 FEW_VOTES = CLEAR**2 // 4
-# What is narrow is filled by squares that reach so far: hardly wider than strokes, or what lies
-# between ink and a shadow's edge is narrow too.
+# What is narrow is filled by squares that reach so far, in a large image by the first: hardly wider
+# than strokes, or what lies between ink and a shadow's edge is narrow too.
 NARROW = (1, 2)
 # Ink is at least so much darker than its paper (0-255, paper at 255).
 MIN_INK = 16
@@ -162,7 +162,8 @@ def has_bright_ink(gray: GrayImage) -> bool:
 
     Each block votes with the square of what its extremes differ from its median, where all blocks
     around it lie on the same ground: the edge of a sheet on a desk is no ink. Where these say next
-    to nothing, for all ink lies at such an edge, all blocks tell it, and what is narrow.
+    to nothing, for all ink lies at such an edge, what is narrow tells it; in a small image, where
+    thick strokes are no narrower than what they enclose, all blocks too.
 
     Args:
         gray: uint8, shape (H, W).
@@ -174,8 +175,9 @@ def has_bright_ink(gray: GrayImage) -> bool:
     if abs(votes) < FEW_VOTES:
         coarse = _coarsen(gray)
         inverse = np.asarray(cv2.bitwise_not(coarse), np.uint8)
-        votes = _balance(brighter, darker)
-        for reach in NARROW:
+        large = max(gray.shape) >= LARGE
+        votes = 0.0 if large else _balance(brighter, darker)
+        for reach in NARROW[:1] if large else NARROW:
             dark, bright = (_votes(_close(each, reach) - each) for each in (coarse, inverse))
             votes += _balance(bright, dark)
     return votes > 0

@@ -22,7 +22,7 @@ class Reading(NamedTuple):
         again: The image that was read, where it is not the one that was given: a close-up, or that
             of a second look.
         disputed: The first look's label where the second, another, calls it in question.
-        doubted: Whether the second look's answer is not sure enough to stand.
+        doubted: Whether the second look leaves the answer too unsure to stand.
     """
 
     extent: Extent
@@ -86,7 +86,8 @@ def choose(
         clear = shadow <= SHADE * (1 - int(second.again.min()) / 255)
     if first.is_sure(spec):
         if first.label(spec) == second.label(spec) or not (known or shadow):
-            return first
+            # What a shadow leaves of the light in a corner is a stroke to the first alone.
+            return first._replace(doubted=shadow > 0 and 2 * longer < first.extent.longer)
         if clear and readable and not second.extent.crowded:
             return second  # the first took the edge of the shadow for a stroke
         return second._replace(disputed=first.label(spec))

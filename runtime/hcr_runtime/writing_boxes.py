@@ -22,8 +22,13 @@ NEIGHBOUR, GROWS = 3.0, 1.5
 # So many outlines of like size are boxes even when nothing is written in them; so many lines are
 # no crease.
 MANY = 3
-# A comb is at most so much higher than its cells: a letter may stick out of one.
-ROWS = 2
+# A comb is at most so much higher than its cells: two rows, or one and a letter that sticks out.
+ROWS = 2.5
+
+# Corners of a box, and whether something is written in it.
+Outline = tuple[NDArray[np.int32], bool]
+
+_SQUARE = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,13 +129,11 @@ def _boxes(lines: GrayImage) -> NDArray[np.int32] | None:
     return np.asarray(numbers[regions], np.int32)
 
 
-_SQUARE = np.ones((3, 3), np.uint8)
-# Corners of a box, and whether something is written in it.
-Outline = tuple[NDArray[np.int32], bool]
-
-
 def _outlines(mask: GrayImage) -> tuple[list[Outline], list[Outline]]:
-    """Separate boxes, and cells of combs: each shares its sides with those beside it in its row."""
+    """Separate boxes by their outer edges; and by their inner ones, cells of combs and boxes alike.
+
+    The sides that a comb's cells share have inner edges alone.
+    """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     found: tuple[list[Outline], list[Outline]] = [], []
     for contour, (_, _, _, parent) in zip(contours, [] if tree is None else tree[0], strict=True):
@@ -156,7 +159,7 @@ def _erase_outlines(
     mask: GrayImage,
     erased: GrayImage,
 ) -> NDArray[np.int32]:
-    """Erase separate boxes in place; the number of the box that each pixel lies in."""
+    """Erase boxes and cells in place; the number of the one that each pixel lies in."""
     boxes = np.zeros(mask.shape, np.int32)
     room = 2 * thickest(mask)
     for number, (corners, _) in enumerate(outlines, start=1):
@@ -165,7 +168,7 @@ def _erase_outlines(
         left, top = max(x - room, 0), max(y - room, 0)
         here = slice(top, y + height + room), slice(left, x + width + room)
         dark, ink, shifted = darkness[here], mask[here], corners - (left, top)
-        # The outline's inner edge is at a line's thickness from its outer one.
+        # A side's other edge is at a line's thickness from the one that the outline is.
         ring = np.zeros_like(ink)
         cv2.polylines(ring, [shifted], True, 255, room)
         length = cv2.arcLength(corners, True)
@@ -205,7 +208,7 @@ def _alike(outlines: list[NDArray[np.int32]]) -> list[int]:
 
 
 def _outline(contour: NDArray[np.int32], mask: GrayImage) -> Outline | None:
-    """The box that a contour runs around, or that holds one."""
+    """The box whose outer or inner edge a contour is; None where it is none's."""
     x, y, width, height = cv2.boundingRect(contour)
     if min(width, height) < 1.5 * MIN_BOX or not 1 / 3 < width / height < 3:
         return None

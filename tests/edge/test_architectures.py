@@ -18,6 +18,7 @@ INT8_FRIENDLY = {
     "BatchNormalization",
     "ReLU",
     "MaxPooling2D",
+    "AveragePooling2D",
     "Add",
     "GlobalAveragePooling2D",
     "Dropout",

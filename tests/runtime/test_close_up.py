@@ -88,6 +88,32 @@ def test_a_shadow_does_not_make_ink_bright(tiles: list[Image]) -> None:
     assert all(has_bright_ink(255 - image) for image in shown)
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("depth", [0.45, 0.6])
+def test_light_that_is_left_in_a_corner_is_no_letter(
+    depth: float, scale: int, tiles: list[Image], classifier: Classifier
+) -> None:
+    """A letter near a corner, half in a shadow: the corner's light is an alef to the first look."""
+    y, x = np.mgrid[: 480 * scale, : 640 * scale]
+    dark = x + 0.3 * y > 78 * scale
+    shown, side = [], 60 * scale
+    for tile in tiles:
+        ink = cv2.resize(extract_ink(tile), (side, side), interpolation=cv2.INTER_AREA)
+        picture = np.full(dark.shape, PAPER, np.float32)
+        picture[24 * scale :, 32 * scale :][:side, :side] *= 1 - 0.8 * ink / 255
+        picture = cv2.GaussianBlur(picture * np.where(dark, 1 - depth, 1), (0, 0), 0.7)
+        shown.append(np.clip(picture, 0, 255).astype(np.uint8))
+    labels = [prediction.label for prediction in classifier.classify_batch(tiles)]
+    first, told = classifier.classify_glyphs(shown), classifier.classify_batch(shown)
+
+    def wrong(predictions: list[Prediction]) -> int:
+        pairs = zip(predictions, labels, strict=True)
+        return sum(p.accepted and p.label != label for p, label in pairs)
+
+    assert wrong(first) > 20
+    assert wrong(told) <= 2
+
+
 def test_several_letters_have_no_close_up(tiles: list[Image]) -> None:
     both = np.hstack([photograph(tile, 0.08)[:, 200:700] for tile in tiles[2:4]])
     assert close_up(both) is None

@@ -272,6 +272,36 @@ def test_a_cell_of_a_table_may_hold_several(letters: str) -> None:
     assert not any(glyph.touching for glyph in glyphs)
 
 
+def test_letters_of_a_cell_that_are_not_told_apart_touch() -> None:
+    """A small letter far beside a tall one is no part of it, but may be a mark."""
+    page = np.full((700, 1240), 245, np.uint8)
+    for y in range(60, 661, 90):
+        cv2.line(page, (60, y), (1140, y), 90, 2)
+    for x in range(60, 1141, 180):
+        cv2.line(page, (x, 60), (x, 600), 90, 2)
+    for y in range(60, 600, 90):
+        for x in range(60, 1100, 180):
+            cv2.line(page, (x + 30, y + 25), (x + 30, y + 65), 30, 4)
+            cv2.circle(page, (x + 110, y + 58), 6, 30, 3)
+    glyphs = find_glyphs(page)
+    assert len(glyphs) == 36
+    assert all(glyph.touching for glyph in glyphs)
+
+
+@pytest.mark.parametrize("below", [0, 600])
+def test_a_comb_may_have_two_rows(below: int) -> None:
+    page = np.full((320 + below, 820), 235, np.uint8)
+    for row in range(2):
+        for column in range(7):
+            x, y = 60 + 100 * column, 60 + 100 * row
+            cv2.rectangle(page, (x, y), (x + 100, y + 100), 90, 2)
+            cv2.putText(page, "aceknox"[column], (x + 30, y + 66), 0, 1.6, 40, 3)
+    glyphs = find_glyphs(page)
+    assert [(glyph.line, glyph.order) for glyph in glyphs] == [
+        (line, order) for line in range(2) for order in range(7)
+    ]
+
+
 @pytest.mark.parametrize(("size", "pitch"), [(80, 80), (120, 80), (120, 120), (200, 160)])
 def test_bold_letters_as_high_as_the_ruling(size: int, pitch: int) -> None:
     """They hide more of the lines than they leave: those lie evenly between the others."""
