@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -198,9 +199,15 @@ def beside_desk(picture: Ink) -> Ink:
 
 def beside_shadow(picture: Ink) -> Ink:
     """Let a hand throw a soft shadow on the right."""
-    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    return picture * soft_shadow(*picture.shape)
+
+
+@cache
+def soft_shadow(height: int, width: int) -> Ink:
+    """Return the light that is left."""
+    y, x = np.mgrid[:height, :width]
     dark = (x + 0.3 * y > 720).astype(np.float32)
-    return picture * (1 - 0.4 * cv2.GaussianBlur(dark, (0, 0), 60))
+    return 1 - 0.4 * cv2.GaussianBlur(dark, (0, 0), 60)
 
 
 def jpeg(quality: int) -> Damage:

@@ -107,14 +107,26 @@ def _dense_head(
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
 
 
-def _edge(stem: int, stages: tuple[int, ...], dropout: float = 0.2) -> Builder:
-    """Residual stages behind pooling; only operators that fold and quantize well."""
+def _edge(
+    stem: int, stages: tuple[int, ...], dropout: float = 0.2, smooth: bool = False
+) -> Builder:
+    """Residual stages behind pooling; only operators that fold and quantize well.
+
+    With `smooth` pooling is blurred before it is sampled: strokes a pixel aside give much the same
+    (Zhang 2019, "Making convolutional networks shift-invariant again").
+    """
+
+    def pool(x: keras.KerasTensor) -> keras.KerasTensor:
+        if not smooth:
+            return keras.layers.MaxPooling2D(2)(x)
+        x = keras.layers.MaxPooling2D(2, strides=1, padding="same")(x)
+        return keras.layers.AveragePooling2D(3, strides=2, padding="same")(x)
 
     def build(shape: Shape, classes: int) -> keras.Model:
         image = keras.Input(shape, name="image")
         x = keras.layers.ReLU()(_conv_bn(image, stem, 3))
         for filters in stages:
-            x = keras.layers.MaxPooling2D(2)(x)
+            x = pool(x)
             shortcut = _conv_bn(x, filters, 1)
             x = keras.layers.ReLU()(_conv_bn(x, filters, 3))
             x = keras.layers.ReLU()(keras.layers.Add()([_conv_bn(x, filters, 3), shortcut]))
@@ -228,7 +240,12 @@ ARCHITECTURES = {
             _edge(8, (12, 18, 24), dropout=0.0),  # so small a network has none to spare
         ),
         Architecture("edge-xs", "logits", "residual, 67 k parameters", _edge(16, (24, 36, 48))),
-        Architecture("edge-s", "logits", "residual, 124 k parameters", _edge(24, (32, 48, 64))),
+        Architecture(
+            "edge-s",
+            "logits",
+            "residual, 124 k parameters, pooling blurred",
+            _edge(24, (32, 48, 64), smooth=True),
+        ),
         Architecture("edge-m", "logits", "residual, 389 k parameters", _edge(32, (48, 80, 128))),
     )
 }
