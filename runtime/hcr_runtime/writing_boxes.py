@@ -150,7 +150,7 @@ def _outlines(mask: GrayImage) -> tuple[list[Outline], list[Outline]]:
 
 def _breadth(contour: NDArray[np.int32]) -> float:
     """The shorter side of what a contour encloses, in pixels."""
-    return min(cv2.minAreaRect(contour)[1])
+    return float(min(cv2.minAreaRect(contour)[1]))
 
 
 def _erase_outlines(
