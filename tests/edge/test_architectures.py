@@ -19,6 +19,7 @@ INT8_FRIENDLY = {
     "ReLU",
     "MaxPooling2D",
     "AveragePooling2D",
+    "DepthwiseConv2D",
     "Add",
     "GlobalAveragePooling2D",
     "Dropout",
