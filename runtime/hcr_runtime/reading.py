@@ -87,7 +87,8 @@ def choose(
     if first.is_sure(spec):
         if first.label(spec) == second.label(spec) or not (known or shadow):
             # What a shadow leaves of the light in a corner is a stroke to the first alone.
-            return first._replace(doubted=shadow > 0 and 2 * longer < first.extent.longer)
+            speck = not readable and first.extent.longer >= SMALL_GLYPH
+            return first._replace(doubted=shadow > 0 and speck)
         if clear and readable and not second.extent.crowded:
             return second  # the first took the edge of the shadow for a stroke
         return second._replace(disputed=first.label(spec))
