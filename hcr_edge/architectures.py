@@ -107,41 +107,14 @@ def _dense_head(
     return keras.Model(image, keras.layers.Dense(classes, activation="softmax")(x))
 
 
-def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.layers.MaxPooling2D(2)(x)
-
-
-def _blur_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Blur maxima before they are sampled: strokes a pixel aside give much the same.
-
-    Zhang 2019, "Making convolutional networks shift-invariant again". A convolution that is not
-    trained takes the means: int8 engines run it several times as fast as average pooling.
-    """
-    x = keras.layers.MaxPooling2D(2, strides=1, padding="same")(x)
-    mean = keras.layers.DepthwiseConv2D(
-        3,
-        strides=2,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=keras.initializers.Constant(1 / 9),
-    )
-    mean.trainable = False
-    return mean(x)
-
-
-def _edge(
-    stem: int,
-    stages: tuple[int, ...],
-    dropout: float = 0.2,
-    pool: Callable[[keras.KerasTensor], keras.KerasTensor] = _max_pool,
-) -> Builder:
+def _edge(stem: int, stages: tuple[int, ...], dropout: float = 0.2) -> Builder:
     """Residual stages behind pooling; only operators that fold and quantize well."""
 
     def build(shape: Shape, classes: int) -> keras.Model:
         image = keras.Input(shape, name="image")
         x = keras.layers.ReLU()(_conv_bn(image, stem, 3))
         for filters in stages:
-            x = pool(x)
+            x = keras.layers.MaxPooling2D(2)(x)
             shortcut = _conv_bn(x, filters, 1)
             x = keras.layers.ReLU()(_conv_bn(x, filters, 3))
             x = keras.layers.ReLU()(keras.layers.Add()([_conv_bn(x, filters, 3), shortcut]))
@@ -255,12 +228,7 @@ ARCHITECTURES = {
             _edge(8, (12, 18, 24), dropout=0.0),  # so small a network has none to spare
         ),
         Architecture("edge-xs", "logits", "residual, 67 k parameters", _edge(16, (24, 36, 48))),
-        Architecture(
-            "edge-s",
-            "logits",
-            "residual, 124 k parameters, pooling blurred",
-            _edge(24, (32, 48, 64), pool=_blur_pool),
-        ),
+        Architecture("edge-s", "logits", "residual, 124 k parameters", _edge(24, (32, 48, 64))),
         Architecture("edge-m", "logits", "residual, 389 k parameters", _edge(32, (48, 80, 128))),
     )
 }
