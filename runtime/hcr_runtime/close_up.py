@@ -13,7 +13,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import WORK_SIDE, shrink
-from hcr_runtime.paper import LARGE, lift_page
+from hcr_runtime.paper import LARGE, has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.prediction import MIN_GLYPH
 from hcr_runtime.preprocess import GlyphBox, find_glyph
@@ -62,13 +62,20 @@ def close_up(gray: GrayImage) -> GrayImage | None:
     middle = box.left + box.width // 2, box.top + box.height // 2
     near = _cut(gray, *middle, reach)
     found = find_glyph(shrink(near), lines=True)
-    # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes.
+    # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes. Beside
+    # the image's edge it is as large.
     wide = max(2 * reach, LARGE // 2)
-    around = _cut(gray, *middle, wide)
+    left, top = (
+        max(0, min(place - wide, length - 2 * wide))
+        for place, length in zip(middle, gray.shape[::-1], strict=True)
+    )
+    around = gray[top : top + 2 * wide + 1, left : left + 2 * wide + 1]
     if shadow_depth(shrink(near)) or (found.extent.crowded and shadow_depth(shrink(around))):
-        darkness, _ = lift_page(around)
-        x, y = (min(place, wide) for place in middle)
-        near = np.asarray(cv2.bitwise_not(_cut(darkness, x, y, reach)), np.uint8)
+        # All of the photograph tells polarity better than a part that the edge fills.
+        dark = not has_bright_ink(shrink(gray, SEARCH_SIDE))
+        darkness, _ = lift_page(around, dark)
+        near = _cut(darkness, middle[0] - left, middle[1] - top, reach)
+        near = np.asarray(cv2.bitwise_not(near), np.uint8)
         found = find_glyph(shrink(near), lines=True)
     if longer < MIN_GLYPH / WORK_SIDE * longest and _is_compact(found.box):
         return None
