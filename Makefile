@@ -40,8 +40,7 @@ parity-web: $(READY)
 	  --engine onnxruntime --engine onnxruntime-web
 
 # Trains again what ships, and puts it in place; what was interrupted goes on.
-TRAINED := arabic-letters-teacher arabic-letters arabic-letters-nano persian-digits \
-  russian-letters latin-letters
+TRAINED := arabic-letters arabic-letters-nano persian-digits russian-letters latin-letters
 $(TRAINED:%=train-%): train-%: $(READY)
 	$(BIN)/hcr-edge train --recipe $* --out runs/$* --resume
 	$(BIN)/python -m hcr_edge.shipping runs/$*

@@ -69,19 +69,41 @@ class InkBatches(keras.utils.PyDataset):
         )
         self.distill = recipe.distill
         self.teachers = [open_teacher(name, spec) for name in recipe.teachers]
+        self.views, self.epochs = recipe.views, recipe.epochs
+        if self.views and (spec.preprocess.mean, spec.preprocess.std) != (0, 1):
+            raise RecipeError("views are kept as 8 bits, but tensors are normalised", allowed="0-1")
+        self.kept: dict[tuple[int, int], tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Shuffle for epoch `epoch`."""
+        """Shuffle for epoch `epoch`; batches that come again come in another order."""
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.inks))
+        self.view = epoch % self.views if self.views else epoch
+        self.order = np.random.default_rng((self.seed, self.view)).permutation(len(self.inks))
+        self.turns = np.arange(len(self))
+        if self.view < epoch:
+            self.turns = np.random.default_rng((self.seed, epoch)).permutation(len(self))
 
     def __len__(self) -> int:
         return len(self.inks) // self.batch_size
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        turn = int(self.turns[index])
+        known = self.kept.pop((self.view, turn), None)
+        if known is None:
+            images, targets = self._draw(turn)
+            # A quarter of the memory, and exact: the tensors are shares of 255.
+            known = np.rint(images * 255).astype(np.uint8), targets
+        else:
+            images, targets = known[0] * np.float32(1 / 255), known[1]
+        if self.views and self.epoch + self.views < self.epochs:
+            self.kept[self.view, turn] = known
+        return images, targets
+
+    def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Augment, compose and write what is in batch `index` of the present view."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        rng = np.random.default_rng((self.seed, self.epoch, index))
+        rng = np.random.default_rng((self.seed, self.view, index))
         seen, images = self._images(chosen, rng)
         targets = self.labels[chosen]
         if self.teachers:

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from hcr_edge.checkpoints import model_file, shipped_checkpoints, shipped_teachers
+from hcr_edge.checkpoints import model_file, shipped_checkpoints
 from hcr_edge.datasets import load_dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.evaluate import evaluate, open_model
@@ -97,7 +97,7 @@ class Compared:
 
 def is_recipe(name: str) -> bool:
     """Whether `name` is a recipe, which is trained; what ships, and any model, is measured."""
-    if name in shipped_checkpoints() | shipped_teachers():
+    if name in shipped_checkpoints():
         return False
     return name in shipped_recipes() or Path(name).suffix in (".yaml", ".yml")
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.architectures import find_architecture, transfer
+from hcr_edge.architectures import find_architecture, thaw, transfer
 from hcr_edge.batches import InkBatches
 from hcr_edge.recipe import Recipe
 from hcr_edge.run_folder import EpochRow, RunFolder, State
@@ -124,8 +124,7 @@ class Epochs:
 
     def _thaw(self) -> None:
         """Let the frozen body learn too, a tenth as fast as its new head did; patience anew."""
-        for layer in self.model.layers:
-            layer.trainable = True
+        thaw(self.model)
         state = self.state
         state.improved_epoch = state.plateau_epoch = state.epoch
         state.learning_rate = self.recipe.learning_rate * (0.1 if state.epoch else 1.0)

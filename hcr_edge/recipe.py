@@ -43,6 +43,10 @@ class Recipe:
         label_smoothing: 0 to 1.
         average: Decay of the moving average of the weights per step; 0 means none.
         augmentation: None, or the strengths.
+        views: Each letter is augmented in so many ways, which then come again, with the teachers'
+            answers to them: a long schedule for the price of a short one's augmentation. They are
+            kept in memory: 1 KB for each image of 32x32, and for each drawing that joins it. 0:
+            another way each epoch. Needs `augmentation`.
         source: What lends its trained body to `transfer`: a shipped checkpoint, a run folder, a
             ``.keras`` file, or ``imagenet:NAME`` for one of `architectures.APPLICATIONS`
             (``random:NAME`` without its weights).
@@ -83,6 +87,7 @@ class Recipe:
     label_smoothing: float = 0.0
     average: float = 0.0
     augmentation: Augmentation | None = None
+    views: int = 0
     source: str | None = None
     frozen_epochs: int = 0
     teachers: tuple[str, ...] = ()
@@ -113,6 +118,7 @@ class Recipe:
             ("weight_decay", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("label_smoothing", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
             ("average", (int, float), lambda v: 0 <= v < 1, "0 to below 1"),
+            ("views", int, lambda v: v >= 0, "0 or more"),
             ("source", (str, type(None)), lambda v: v is None or bool(v), "a checkpoint, or null"),
             ("frozen_epochs", int, lambda v: 0 <= v <= 100_000, "0 to 100000"),
             ("teachers", tuple, lambda v: all(type(t) is str and t for t in v), "checkpoints"),
@@ -151,6 +157,11 @@ class Recipe:
                 self.lent > 0 and self.augmentation is None,
                 f"lent is {self.lent} without augmentation",
                 "strengths of augmentation, or lent: 0",
+            ),
+            (
+                self.views > 0 and self.augmentation is None,
+                f"views are {self.views} without augmentation",
+                "strengths of augmentation, or views: 0",
             ),
             (
                 bool(self.teachers) != (self.distill > 0),

@@ -1,8 +1,7 @@
 """Puts a trained model in place: ``python -m hcr_edge.shipping RUN [CROSSVAL]``.
 
 The run's Keras file becomes the checkpoint that the package ships, with the figures on unseen
-writers beside the official ones; its int8 ONNX becomes the model inside the runtime. A teacher
-(``NAME-teacher``) is only kept as a checkpoint: from it, what ships is trained again.
+writers beside the official ones; its int8 ONNX becomes the model inside the runtime.
 """
 
 from __future__ import annotations
@@ -47,10 +46,6 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
     checkpoints = Path(hcr_edge.checkpoints.__file__).parent
     trained = load_keras(run / "model.keras")
     name = trained.spec.name
-    if name.endswith("-teacher"):
-        teacher = checkpoints / "teachers" / f"{name}.keras"
-        save_keras(trained.model, trained.spec, teacher)  # without its optimizer
-        return [teacher]
     golden = load_samples("test").limit(len(trained.spec.labels))
     quantization = find_int8_recipe(name)
     recipe = None if quantization is None else read_recipe(str(quantization))

@@ -9,8 +9,6 @@ from hcr_runtime.errors import nearest
 from hcr_runtime.models import find_model, shipped_models
 
 _FOLDER = Path(__file__).parent
-# They teach what ships, and are too large for most devices.
-_TEACHERS = "teachers"
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
@@ -19,20 +17,15 @@ def shipped_checkpoints() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.keras"))}
 
 
-def shipped_teachers() -> dict[str, Path]:
-    """Name and file of each teacher inside the package."""
-    return {path.stem: path for path in sorted((_FOLDER / _TEACHERS).glob("*.keras"))}
-
-
 def find_checkpoint(model: str) -> Path:
-    """Return the model of a shipped name, a teacher, a run folder, or a path.
+    """Return the model of a shipped name, a run folder, or a path.
 
     A path may be a ``.keras`` or ``.h5`` file, or a SavedModel folder.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
     """
-    shipped = shipped_checkpoints() | shipped_teachers()
+    shipped = shipped_checkpoints()
     if model in shipped:
         return shipped[model]
     path = Path(model)
@@ -56,14 +49,12 @@ def find_checkpoint(model: str) -> Path:
 def model_file(model: Path | str) -> Path:
     """Return the file to run for a shipped name, a run folder, or a model file of any kind.
 
-    A shipped name means the int8 model that devices run; a teacher's its Keras file.
+    A shipped name means the int8 model that devices run.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
     """
     path = Path(model)
-    if str(model) in shipped_teachers():
-        return shipped_teachers()[str(model)]
     if str(model) not in shipped_models() and path.is_dir():
         return _trained(path)
     if path.suffix == ".keras":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
 from hcr_edge.cli.console import warn, working
 from hcr_edge.cli.export_plan import (
     ArtifactOption,
@@ -37,6 +37,7 @@ from hcr_edge.cli.parity import (
     limits,
     report_skipped,
 )
+from hcr_edge.recipe import find_int8_recipe
 from hcr_runtime import ModelError, SpecError
 
 if TYPE_CHECKING:
@@ -154,7 +155,10 @@ def export(
             from hcr_export.quantization import read_recipe
             from hcr_export.whole_folder import check_out
         check_out(out, overwrite)
-        recipe = read_recipe(quantization) if quantization else None
+        # A shipped model is quantized as what ships is.
+        usual = find_int8_recipe(model) if model in shipped_checkpoints() else None
+        quantized = quantization or (None if usual is None or auto else str(usual))
+        recipe = read_recipe(quantized) if quantized else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
         border = Border(input_type, layout, batch)
         source = _load(path, spec, options, folder, allow_unsafe)

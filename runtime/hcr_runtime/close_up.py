@@ -66,7 +66,7 @@ def close_up(gray: GrayImage) -> GrayImage | None:
     # the image's edge it is as large.
     wide = max(2 * reach, LARGE // 2)
     left, top = (
-        max(0, min(place - wide, length - 2 * wide))
+        max(0, min(place - wide, length - 2 * wide - 1))
         for place, length in zip(middle, gray.shape[::-1], strict=True)
     )
     around = gray[top : top + 2 * wide + 1, left : left + 2 * wide + 1]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hcr_edge.architectures import ARCHITECTURES, find_architecture
+from hcr_edge.architectures import ARCHITECTURES, find_architecture, thaw
 from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
 from hcr_edge.errors import RecipeError
 from hcr_export._keras import keras
@@ -18,7 +18,6 @@ INT8_FRIENDLY = {
     "BatchNormalization",
     "ReLU",
     "MaxPooling2D",
-    "AveragePooling2D",
     "DepthwiseConv2D",
     "Add",
     "GlobalAveragePooling2D",
@@ -70,6 +69,20 @@ def test_the_edge_family_is_small_and_int8_friendly(name: str, most: int) -> Non
         if isinstance(layer, keras.layers.Conv2D):
             assert layer.activation.__name__ == "linear"
             assert not layer.use_bias
+
+
+def test_what_blurs_is_never_trained() -> None:
+    """Also not where the body of a trained network is frozen, and thawed later."""
+    model = find_architecture("edge-s").build(SHAPE, 28)
+    trained = [weight.path for weight in model.trainable_weights]
+    (means,) = {type(layer) for layer in model.layers if layer.name.startswith("blur")}
+    assert means is keras.layers.DepthwiseConv2D
+    for layer in model.layers:
+        layer.trainable = False
+    assert not model.trainable_weights
+    thaw(model)
+    assert [weight.path for weight in model.trainable_weights] == trained
+    assert not any("blur" in path for path in trained)
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))

@@ -51,6 +51,44 @@ def test_drawings_are_shown_as_nothing(letters: Dataset) -> None:
     assert (batches[1][0][32:] != images[32:]).any()
 
 
+def test_views_come_again_in_another_order(
+    letters: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = Recipe(
+        "m",
+        "edge-s",
+        epochs=4,
+        batch_size=16,
+        outliers=0.1,
+        augmentation=Augmentation(),
+        teachers=(TEACHER,),
+        distill=0.5,
+    )
+    drawn, again = (InkBatches(letters, SPEC, replace(fresh, views=n)) for n in (0, 2))
+    for epoch in (0, 1):
+        drawn.start_epoch(epoch)
+        again.start_epoch(epoch)
+        for index in range(4):
+            for new, kept in zip(drawn[index], again[index], strict=True):
+                np.testing.assert_array_equal(new, kept)
+    later = InkBatches(letters, SPEC, replace(fresh, views=2))  # a run that goes on
+    for batches in (again, later):
+        batches.start_epoch(3)
+    drawn.start_epoch(1)
+    known = [drawn[index] for index in range(4)]
+    expected = [later[index] for index in range(4)]
+    monkeypatch.setattr(InkBatches, "_draw", None)  # nothing is drawn again
+    places = []
+    for index in range(4):
+        images, targets = again[index]
+        np.testing.assert_array_equal(images, expected[index][0])
+        places.append([np.array_equal(images, seen) for seen, _ in known].index(True))
+        np.testing.assert_array_equal(targets, known[places[-1]][1])
+    assert sorted(places) == [0, 1, 2, 3]
+    assert places != [0, 1, 2, 3]
+    assert not any(view == 1 for view, _ in again.kept), "they do not come a third time"
+
+
 def test_a_small_batch_has_a_drawing_too(letters: Dataset) -> None:
     recipe = Recipe("m", "edge-s", batch_size=8, outliers=0.06)
     assert len(InkBatches(letters, SPEC, recipe)[0][0]) == 9

@@ -8,7 +8,7 @@ import yaml
 
 from hcr_edge.architectures import ARCHITECTURES
 from hcr_edge.augment import Augmentation
-from hcr_edge.checkpoints import shipped_checkpoints, shipped_teachers
+from hcr_edge.checkpoints import shipped_checkpoints
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe, load_recipe, shipped_recipes
 
@@ -36,7 +36,7 @@ def test_there_is_a_recipe_for_every_architecture() -> None:
 
 
 def test_there_is_a_recipe_for_everything_that_ships() -> None:
-    for name in (*shipped_checkpoints(), *shipped_teachers()):
+    for name in shipped_checkpoints():
         assert load_recipe(name).name == name
 
 
@@ -74,6 +74,7 @@ def test_a_whole_recipe_round_trips(tmp_path: Path) -> None:
         outliers=0.1,
         neighbours=0.05,
         lent=0.2,
+        views=3,
         seed=11,
     )
     again = load_recipe(_write(tmp_path, recipe.to_yaml()))
@@ -96,7 +97,7 @@ def test_teachers_round_trip(tmp_path: Path) -> None:
 def test_teachers_do_not_pass_on_what_the_test_holds(seen: dict[str, str]) -> None:
     """They were trained on it, or may have been."""
     with pytest.raises(RecipeError, match="teachers"):
-        Recipe("mine", "edge-s", teachers=("arabic-letters-teacher",), distill=0.5, **seen)
+        Recipe("mine", "edge-s", teachers=("arabic-letters",), distill=0.5, **seen)
 
 
 def test_a_body_that_would_never_be_tuned() -> None:
@@ -157,6 +158,8 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("neighbours: -0.1", "neighbours"),
         ("lent: 2\naugmentation: {}", "lent"),
         ("lent: 0.3", "without augmentation"),
+        ("views: 4", "without augmentation"),
+        ("views: -1", "views is -1"),
         ("teachers: [7]", "teachers"),
         ("teachers: arabic-letters", "teachers"),  # a list is wanted
         ("distill: 0.5", "distill"),  # of whom?

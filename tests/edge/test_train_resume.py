@@ -33,6 +33,7 @@ ALL = replace(
     weight_decay=0.02,
     average=0.9,
     augmentation=Augmentation(),
+    views=1,
 )
 # Validation stays as it is: the rate falls after the second epoch.
 PLATEAU = replace(PLAIN, name="plateau", epochs=3, learning_rate=1e-9, plateau_patience=1)

@@ -50,7 +50,7 @@ def _folded(path: Path, calibration: NDArray[np.float32], border: Border) -> onn
     return Conversion(load_keras(path), calibration).folded(border)
 
 
-@pytest.mark.parametrize("name", ["arabic-letters-nano", "arabic-letters"])
+@pytest.mark.parametrize("name", ["arabic-letters-nano", "persian-digits", "arabic-letters"])
 @pytest.mark.parametrize("settings", [{}, {"activations": "int8"}, {"granularity": "tensor"}])
 def test_answers_are_nearer_to_those_of_float32(
     name: str,
@@ -65,8 +65,8 @@ def test_answers_are_nearer_to_those_of_float32(
         for compensate in (False, True)
     ]
     nearest, compensated = (_error(folded, model, letters) for model in made)
-    # Where it is no gain on images kept apart, as of the larger network here, it is left.
-    assert compensated < 0.9 * nearest or (name == "arabic-letters" and compensated == nearest)
+    # The larger network has little to make up for, and where that is no gain it is left.
+    assert compensated <= (1.0 if name == "arabic-letters" else 0.9) * nearest
     steps = [
         [numpy_helper.to_array(item) for item in model.graph.initializer if item.data_type == 1]
         for model in made
