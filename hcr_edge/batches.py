@@ -89,15 +89,14 @@ class InkBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         turn = int(self.turns[index])
-        known = self.kept.pop((self.view, turn), None)
-        if known is None:
+        kept = self.kept.pop((self.view, turn), None)
+        if kept is None:
             images, targets = self._draw(turn)
-            # A quarter of the memory, and exact: the tensors are shares of 255.
-            known = np.rint(images * 255).astype(np.uint8), targets
         else:
-            images, targets = known[0] * np.float32(1 / 255), known[1]
+            images, targets = kept[0] * np.float32(1 / 255), kept[1]
         if self.views and self.epoch + self.views < self.epochs:
-            self.kept[self.view, turn] = known
+            # A quarter of the memory, and exact: the tensors are shares of 255.
+            self.kept[self.view, turn] = np.rint(images * 255).astype(np.uint8), targets
         return images, targets
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

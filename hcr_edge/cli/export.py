@@ -155,10 +155,10 @@ def export(
             from hcr_export.quantization import read_recipe
             from hcr_export.whole_folder import check_out
         check_out(out, overwrite)
-        # A shipped model is quantized as what ships is.
-        usual = find_int8_recipe(model) if model in shipped_checkpoints() else None
-        quantized = quantization or (None if usual is None or auto else str(usual))
-        recipe = read_recipe(quantized) if quantized else None
+        if not quantization and not auto and model in shipped_checkpoints():
+            # As what ships is.
+            quantization = str(find_int8_recipe(model) or "")
+        recipe = read_recipe(quantization) if quantization else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
         border = Border(input_type, layout, batch)
         source = _load(path, spec, options, folder, allow_unsafe)

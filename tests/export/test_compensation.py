@@ -65,8 +65,9 @@ def test_answers_are_nearer_to_those_of_float32(
         for compensate in (False, True)
     ]
     nearest, compensated = (_error(folded, model, letters) for model in made)
-    # The larger network has little to make up for, and where that is no gain it is left.
-    assert compensated <= (1.0 if name == "arabic-letters" else 0.9) * nearest
+    # By channels the larger network has little to make up for; what is no gain is left.
+    little = name == "arabic-letters" and settings.get("granularity") != "tensor"
+    assert compensated <= (1.0 if little else 0.9) * nearest
     steps = [
         [numpy_helper.to_array(item) for item in model.graph.initializer if item.data_type == 1]
         for model in made
