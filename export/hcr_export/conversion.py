@@ -11,11 +11,20 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hcr_export import micro, onnx_quantization, openvino, ort, tflite, tflite_compensation
+from hcr_export import (
+    micro,
+    onnx_quantization,
+    openvino,
+    ort,
+    tflite,
+    tflite_compensation,
+    tflite_logits,
+)
 from hcr_export import onnx as onnx_format
 from hcr_export.artifacts import Format, choose
 from hcr_export.keras_file import KerasFile
 from hcr_export.plan import Border, Planned
+from hcr_export.quantization import QuantizationRecipe
 from hcr_runtime import ModelSpec
 from hcr_runtime.border import to_border
 from hcr_runtime.engines import Engine, open_engine
@@ -45,14 +54,9 @@ class Conversion:
         recipe = planned.recipe if quantization != "float32" else None
         key = ("tflite", quantization, planned.border, recipe)
         made = self._once(key, lambda: tflite.convert(self.source, planned, self.calibration))
-        if quantization != "int8" or not planned.recipe.compensate:
+        if quantization != "int8":
             return made
-        # Integers at the border or not: inside, the layers are the same.
-        plain = Planned(_PLAIN, Border(batch=1), planned.recipe)
-        return self._once(
-            ("compensated", *key),
-            lambda: tflite_compensation.compensate(made, self.flatbuffer(plain), self.calibration),
-        )
+        return self._once(("corrected", *key), lambda: self._corrected(made, planned.recipe))
 
     def graph(self, planned: Planned) -> onnx.ModelProto:
         """Return ONNX, without a description."""
@@ -77,6 +81,14 @@ class Conversion:
                 self._once(("onnx", border), lambda: onnx_format.convert(self.source, border))
             ),
         )
+
+    def _corrected(self, made: bytes, recipe: QuantizationRecipe) -> bytes:
+        """What the converter made as int8, with steps where they are needed."""
+        # Integers at the border or not: inside, the layers are the same.
+        plain = self.flatbuffer(Planned(_PLAIN, Border(batch=1), recipe))
+        if recipe.compensate:
+            made = tflite_compensation.compensate(made, plain, self.calibration)
+        return tflite_logits.sharpen(made, plain, self.calibration)
 
     def _bordered(self, border: Border) -> ModelSpec:
         spec = self.source.spec
