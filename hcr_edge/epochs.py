@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hcr_edge.architectures import find_architecture, thaw, transfer
 from hcr_edge.batches import InkBatches
+from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
 from hcr_edge.run_folder import EpochRow, RunFolder, State
 from hcr_export._keras import keras
@@ -81,11 +82,26 @@ class Epochs:
         self.average = WeightAverage(recipe.average) if recipe.average else None
         if state.epoch:
             self.model, weights = folder.load_last(state)
+            if body is None:
+                self._check_network()
             if self.average is not None:
                 self.average.weights, self.average.steps = weights, state.averaged_steps
         else:
             self.model = self._compiled(body)
             state.learning_rate = recipe.learning_rate
+
+    def _check_network(self) -> None:
+        """Raise `RecipeError` where a run was begun with what its network was called then."""
+        shape = self.spec.input
+        now = find_architecture(self.recipe.arch).build(
+            (shape.height, shape.width, shape.channels), len(self.spec.labels)
+        )
+        if _outline(now) != _outline(self.model):
+            raise RecipeError(
+                f"{self.folder.path} was begun with another {self.recipe.arch}, of an earlier"
+                " version",
+                hint="--overwrite begins anew; that version of hcr-edge can finish it",
+            )
 
     def _compiled(self, body: Any) -> Any:
         shape, classes = self.spec.input, len(self.spec.labels)
@@ -209,3 +225,11 @@ class Epochs:
             state.learning_rate /= 3
             self.model.optimizer.learning_rate = state.learning_rate
         return best
+
+
+def _outline(model: Any) -> list[tuple[str, list[tuple[int, ...]]]]:
+    """Which layers a network has, and the shapes of their weights."""
+    return [
+        (type(layer).__name__, [tuple(weight.shape) for weight in layer.weights])
+        for layer in model.layers
+    ]

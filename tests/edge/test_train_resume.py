@@ -187,6 +187,18 @@ def test_a_run_from_before_a_recipe_had_a_field_goes_on(interrupted: Path) -> No
     assert train(ALL, interrupted, resume=True)["epochs"] == ALL.epochs
 
 
+def test_a_run_of_an_earlier_network_is_refused(
+    interrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network may be built otherwise after an update, and keep its name."""
+    before = _files(interrupted)
+    other = replace(ARCHITECTURES[ALL.arch], build=ARCHITECTURES["lenet5"].build)
+    monkeypatch.setitem(ARCHITECTURES, ALL.arch, other)
+    with pytest.raises(RecipeError, match=f"another {ALL.arch}, of an earlier version.*overwrite"):
+        train(ALL, interrupted, resume=True)
+    assert _files(interrupted) == before
+
+
 def test_a_finished_run_is_not_run_again(uninterrupted: Path) -> None:
     """The same command twice, as in a Makefile: it answers what is there."""
     out = _whole_run(PLAIN, uninterrupted)
