@@ -196,7 +196,9 @@ def test_a_run_of_an_earlier_network_is_refused(
     monkeypatch.setitem(ARCHITECTURES, ALL.arch, other)
     with pytest.raises(RecipeError, match=f"another {ALL.arch}, of an earlier version.*overwrite"):
         train(ALL, interrupted, resume=True)
-    assert _files(interrupted) == before
+    kept = {name: data for name, data in before.items() if name.startswith("epoch-")}
+    assert kept
+    assert kept.items() <= _files(interrupted).items(), "that version can still go on"
 
 
 def test_a_finished_run_is_not_run_again(uninterrupted: Path) -> None:
