@@ -31,6 +31,7 @@ CALIBRATION_IMAGES = 560
 # Images on which quantization recipes are tried: one of a thousand is a tenth of a point.
 TUNING_IMAGES = 2000
 MIN_TUNING_IMAGES = 200
+LEAST_CALIBRATION = 28
 
 # In place of a data set's name: images drawn from a font, of whatever the model's classes are.
 DRAWN = "drawn"
@@ -60,7 +61,11 @@ def can_draw(spec: ModelSpec) -> bool:
 
 
 def calibration_images(
-    name: str, data_dir: Path | None, spec: ModelSpec, skip_damaged: bool = False
+    name: str,
+    data_dir: Path | None,
+    spec: ModelSpec,
+    skip_damaged: bool = False,
+    spare: int = 0,
 ) -> CalibrationImages:
     """Read the images that calibrate a model, evenly from its classes and their writers.
 
@@ -69,15 +74,23 @@ def calibration_images(
         data_dir: Where published data sets lie.
         spec: The model's description.
         skip_damaged: Leave damaged images out instead of refusing them.
+        spare: How many images are left for `tuning_images`, at least.
 
     Raises:
-        DataError: The data set is missing, damaged, or has none of the model's classes.
+        DataError: The data set is missing, damaged, too small, or has none of the model's classes.
     """
     if name == DRAWN:
         drawn = draw_images(spec, DRAWN_IMAGES, _SEEDS["calibration"])
         return CalibrationImages(f"synthetic: {drawn.description}", drawn.images, drawn.labels)
-    data = _load(name, _learning_split(name), data_dir, spec).limit(CALIBRATION_IMAGES)
-    data = _whole(data, skip_damaged)
+    data = _load(name, _learning_split(name), data_dir, spec)
+    if spare and len(data) < spare + LEAST_CALIBRATION:
+        raise DataError(
+            f"{name} has {len(data)} images",
+            allowed=f"{spare + LEAST_CALIBRATION} or more: {spare} to choose a quantization on,"
+            " the others to calibrate",
+            hint="give --calibration a larger set",
+        )
+    data = _whole(data.limit(min(CALIBRATION_IMAGES, len(data) - spare)), skip_damaged)
     synthetic = "synthetic: " if data.name == "samples" else ""
     images = [data.encoded(i) for i in range(len(data))]
     return CalibrationImages(synthetic + _describe(data), images, data.labels, data.writers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
@@ -42,4 +43,33 @@ def inlined() -> Iterator[None]:
         tf.config.run_functions_eagerly(eager)
 
 
-__all__ = ["inlined", "tf", "tf2onnx"]
+def is_contained(function: Any) -> bool:
+    """Whether a concrete function takes nothing from outside but variables."""
+    return all(tensor.dtype == tf.resource for tensor in function.captured_inputs)
+
+
+def call_contained(function: Any, *inputs: Any, **named: Any) -> Any:
+    """Call a concrete function in a graph that is being built, what is from outside as constants.
+
+    Tensors that are captured from outside tf2onnx takes for inputs.
+    """
+    captured = function.captured_inputs
+    constants = [
+        tensor if tensor.dtype == tf.resource else tf.constant(tensor.numpy())
+        for tensor in captured
+    ]
+    function.set_external_captures(constants)
+    try:
+        return function(*inputs, **named)
+    finally:
+        function.set_external_captures(captured)
+
+
+def operations(function: Any) -> set[str]:
+    """Names of the operations of a concrete function, and of those within it."""
+    graph = function.graph.as_graph_def()
+    nodes = (*graph.node, *(node for each in graph.library.function for node in each.node_def))
+    return {node.op for node in nodes}
+
+
+__all__ = ["call_contained", "inlined", "is_contained", "operations", "tf", "tf2onnx"]

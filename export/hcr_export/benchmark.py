@@ -107,6 +107,7 @@ def run_benchmark(
     *,
     threads: int = 1,
     against: Sequence[str] = ("keras",),
+    allow_unsafe: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Benchmark:
     """Time every artifact of the bundle `folder` on its engine.
@@ -116,6 +117,7 @@ def run_benchmark(
         images: What is read.
         threads: For one inference.
         against: What else is timed: of `RIVALS`.
+        allow_unsafe: Execute code that the Keras source carries.
         progress: Is told what is being timed.
 
     Raises:
@@ -126,8 +128,9 @@ def run_benchmark(
         raise ImageError("there are no images to read")
     contents = read_contents(folder)
     tensors = np.stack([preprocess(image, contents.spec) for image in images.images])
-    labels = _expected(contents, images, tensors)
-    subjects = {subject.name: subject for subject in _subjects(contents, against)}
+    keras = keras_engine(allow_unsafe)
+    labels = _expected(contents, images, tensors, keras)
+    subjects = {subject.name: subject for subject in _subjects(contents, against, keras)}
     rounds, skipped = _rounds(subjects, tensors, threads, progress)
     speeds = [_speed(subjects[name], found, labels) for name, found in rounds.items()]
     if "tesseract" in against:
@@ -158,12 +161,12 @@ class _Subject:
 
 
 def _expected(
-    contents: Contents, images: LabelledImages, tensors: NDArray[np.float32]
+    contents: Contents, images: LabelledImages, tensors: NDArray[np.float32], keras: Engine
 ) -> NDArray[np.int64]:
     """What counts as right; Keras is asked only where nobody knows."""
     if images.labelled:
         return images.labels
-    return images.expected(measure(keras_engine(), contents.source, tensors, timed={}).outputs)
+    return images.expected(measure(keras, contents.source, tensors, timed={}).outputs)
 
 
 def _rounds(
@@ -198,13 +201,13 @@ def _rounds(
     return rounds, skipped
 
 
-def _subjects(contents: Contents, against: Sequence[str]) -> Iterator[_Subject]:
+def _subjects(contents: Contents, against: Sequence[str], keras: Engine) -> Iterator[_Subject]:
     by_name = {engine.name: engine for engine in engines()}
     for item in contents.artifacts:
         if engine := by_name.get(item.kind.engine):
             yield _Subject(item.kind.name, engine, item.path, item.sha256, item.batch)
     if "keras" in against:
-        yield _Subject("keras", keras_engine(), contents.source, file_sha256(contents.source))
+        yield _Subject("keras", keras, contents.source, file_sha256(contents.source))
 
 
 def _speed(subject: _Subject, rounds: Sequence[Measurement], labels: NDArray[np.int64]) -> Speed:

@@ -69,18 +69,26 @@ def compare(
     )
 
 
-def judge(limits: Limits, drop: float, agreement: float, difference: float) -> tuple[str, ...]:
-    """Say which limits are exceeded.
+def judge(
+    limits: Limits, drop: float, agreement: float, difference: float, total: int
+) -> tuple[str, ...]:
+    """Say which limits are exceeded, on `total` images.
 
-    >>> judge(Limits(), drop=0.1, agreement=0.999, difference=0.2)
+    >>> judge(Limits(), drop=0.1, agreement=0.999, difference=0.2, total=1000)
     ()
-    >>> judge(Limits(), drop=0.5, agreement=0.999, difference=0.2)
+    >>> judge(Limits(), drop=0.5, agreement=0.999, difference=0.2, total=1000)
     ('0.50 points of accuracy lost (at most 0.30)',)
+    >>> judge(Limits(), drop=0.5, agreement=0.995, difference=0.2, total=200)
+    ('0.50 points of accuracy lost (at most 0.30; one of 200 images is 0.50)',)
     """
     failures = []
     # Compared with a small tolerance: 1 of 1000 images is 0.1 points, not 0.10000000000000009.
     if drop > limits.max_drop + 1e-9:
-        failures.append(f"{drop:.2f} points of accuracy lost (at most {limits.max_drop:.2f})")
+        one = 100 / total
+        coarse = f"; one of {total} images is {one:.2f}" if one > limits.max_drop > 0 else ""
+        failures.append(
+            f"{drop:.2f} points of accuracy lost (at most {limits.max_drop:.2f}{coarse})"
+        )
     if agreement < limits.min_agreement - 1e-9:
         failures.append(f"{agreement:.2%} agreement (at least {limits.min_agreement:.2%})")
     # "not <=" rather than ">": a NaN fails.

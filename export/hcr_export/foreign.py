@@ -19,6 +19,7 @@ import numpy as np
 from hcr_export.classifier_head import as_classifier
 from hcr_export.keras_file import KerasFile, flat_layers, load_keras, save_keras
 from hcr_export.model_files import model_sha256, open_model_file
+from hcr_export.saved_model import counted
 from hcr_runtime import (
     InputSpec,
     Label,
@@ -116,8 +117,22 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
     """
     opened = open_model_file(path, allow_unsafe)
     for layer in flat_layers(opened.model):
+        policy = layer.dtype_policy
+        if policy.quantization_mode is not None:
+            raise ModelError(
+                f"{path.name} is quantized already (layer {layer.name!r}: {policy.name})",
+                allowed="a model in float32",
+                hint="save it before model.quantize",
+            )
+        if policy.variable_dtype == "float16":
+            raise ModelError(
+                f"{path.name} is of float16 (layer {layer.name!r})",
+                allowed="weights in float32; the policy mixed_float16 has such",
+                hint="build it with keras.config.set_dtype_policy('float32'), load the weights"
+                " into it, and save it",
+            )
         # Mixed precision speeds up training; what is exported computes in float32.
-        if str(layer.dtype_policy.name).startswith("mixed_"):
+        if policy.name.startswith("mixed_"):
             layer.dtype_policy = "float32"
     shape, found = _input_shape(path, opened.model, facts)
     labels, normalize = _complete(path, facts, shape, _range_inside(opened.model))
@@ -245,8 +260,8 @@ def _input_shape(
     outputs: Sequence[Any] = getattr(model, "outputs", None) or ()
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"{path.name} has {len(inputs)} inputs ({', '.join(x.name for x in inputs)})"
-            f" and {len(outputs)} outputs",
+            f"{path.name} has {counted(len(inputs), 'input')}"
+            f" ({', '.join(x.name for x in inputs)}) and {counted(len(outputs), 'output')}",
             allowed="a classifier of one image, with one output",
         )
     size = facts.input_size or (0, 0)

@@ -6,6 +6,7 @@ A ``.keras`` file is a ZIP archive; the description is one more entry in it, whi
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from hcr_export import keras_legacy, saved_model  # noqa: F401
 from hcr_export._keras import keras
 from hcr_export._quiet import quiet
+from hcr_export.model_files import check_code
 from hcr_runtime import ModelError, ModelSpec, SpecError, probabilities
 from hcr_runtime.carrier import SPEC_ENTRY, read_zip_spec
 
@@ -64,8 +66,12 @@ def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
         raise ModelError(f"there is no model file {path}")
     spec = read_zip_spec(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_code(path, json.loads(archive.read("config.json")), allow_unsafe)
         with quiet(), saved_model.trusting_graphs(allow_unsafe):
             model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
+    except ModelError:
+        raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
         raise ModelError(f"{path.name} is damaged, or no Keras model ({reason})") from error

@@ -135,6 +135,7 @@ def measure_matrix(
     kinds: Sequence[Kind] = KINDS,
     limits: Limits | None = None,
     threads: int = 1,
+    allow_unsafe: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> EngineMatrix:
     """Run every artifact of the bundle `path` on every engine.
@@ -146,6 +147,7 @@ def measure_matrix(
         kinds: Which artifacts, of those that the bundle holds.
         limits: For all artifacts but the float32 ones; the defaults of `Limits` if None.
         threads: For one inference.
+        allow_unsafe: Execute code that the Keras source carries.
         progress: Is told what is being measured.
 
     Raises:
@@ -161,7 +163,7 @@ def measure_matrix(
     run = _Runner(spec, tensors, images, limits or Limits(), threads)
     progress("Keras")
     try:
-        cells = [run.reference(keras_engine(), bundle.source)]
+        cells = [run.reference(keras_engine(allow_unsafe), bundle.source)]
     except EngineError as error:
         raise BundleError(f"Keras cannot run {bundle.source.name}: {error}") from error
     for engine in engines:
@@ -238,7 +240,11 @@ class _Runner:
             memory_bytes=measured.memory_bytes,
             native=None if native is None else _beside(native, measured),
             failures=judge(
-                self.images.fair(limits), found.drop, found.agreement, found.max_difference
+                self.images.fair(limits),
+                found.drop,
+                found.agreement,
+                found.max_difference,
+                len(self.labels),
             ),
         )
 

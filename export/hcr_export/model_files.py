@@ -110,7 +110,7 @@ def _open_h5(path: Path, allow_unsafe: bool) -> OpenedModel:
             hint="save the whole model: model.save('model.keras')",
         )
     config = name_operations(json.loads(attributes["model_config"]))
-    _check_code(path, config, allow_unsafe)
+    check_code(path, config, allow_unsafe)
     training = json.loads(attributes.get("training_config", "null"))
     version = attributes.get("keras_version", "2")
     with quiet():
@@ -131,7 +131,7 @@ def _open_keras(path: Path, allow_unsafe: bool) -> OpenedModel:
         config = json.loads(_read(archive, "config.json"))
         metadata = json.loads(_read(archive, "metadata.json")) if "metadata.json" in names else {}
         version = str(metadata.get("keras_version", "3"))
-        _check_code(path, config, allow_unsafe)
+        check_code(path, config, allow_unsafe)
         with quiet():
             if _is_new(version):
                 model = keras.saving.load_model(path, compile=False, safe_mode=not allow_unsafe)
@@ -163,8 +163,22 @@ def _from_old(config: Mapping[str, Any], allow_unsafe: bool) -> Any:
     return keras.saving.deserialize_keras_object(modernise(config), safe_mode=not allow_unsafe)
 
 
-def _check_code(path: Path, config: Any, allow_unsafe: bool) -> None:
-    """Refuse Lambda layers, and layers whose code is not here, before anything is built."""
+def check_code(path: Path, config: Any, allow_unsafe: bool) -> None:
+    """Refuse Lambda layers, and layers whose code is not here, before anything is built.
+
+    Args:
+        path: The model file.
+        config: Its description of the network, as JSON holds it.
+        allow_unsafe: Lambda layers may be.
+
+    Raises:
+        ModelError: It names what carries code, or lacks it.
+    """
+    for name in _lambdas(config):
+        raise ModelError(
+            f"{path.name} has Python code in place of the name of its {name}",
+            hint="save the model with model.export('folder'), which keeps the graph alone",
+        )
     for item in _objects(config):
         name, inner = item["class_name"], item.get("config")
         if name in _CODE and not allow_unsafe:
@@ -184,14 +198,26 @@ def _check_code(path: Path, config: Any, allow_unsafe: bool) -> None:
             raise _needs_code(path, name)
 
 
+def _lambdas(config: Any) -> Iterator[str]:
+    """What is given as a Python function of its own: its code, defaults and closure."""
+    for item in _mappings(config):
+        for name, value in item.items():
+            code = value.get("value") if isinstance(value, Mapping) else None
+            if isinstance(code, list) and len(code) == 3 and isinstance(code[0], str):
+                yield name
+
+
 def _objects(config: Any) -> Iterator[Mapping[str, Any]]:
     """Every object described in a configuration, at any depth."""
+    return (item for item in _mappings(config) if isinstance(item.get("class_name"), str))
+
+
+def _mappings(config: Any) -> Iterator[Mapping[str, Any]]:
     waiting = [config]
     while waiting:
         item = waiting.pop()
         if isinstance(item, Mapping):
-            if isinstance(item.get("class_name"), str):
-                yield item
+            yield item
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)

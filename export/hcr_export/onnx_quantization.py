@@ -30,6 +30,8 @@ from hcr_export.quantization import QuantizationError, QuantizationRecipe
 
 # Operators with weights: the layers that a recipe may leave in float32.
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Of recurrent layers.
+LOOPS = ("Loop", "Scan")
 # Smaller tensors stay in float32: a Cast would take more bytes than it saves.
 MIN_FLOAT16_VALUES = 64
 LARGEST_FLOAT16 = 65504.0
@@ -83,6 +85,11 @@ def quantize(
         QuantizationError: The recipe excludes a layer that is not there.
     """
     _check_layers(folded, recipe)
+    if any(node.op_type in LOOPS for node in folded.graph.node):
+        raise ValueError(
+            "onnxruntime's quantizer cannot look into loops: build recurrent layers with"
+            " unroll=True"
+        )
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name, quiet():
         before, after = Path(name, "folded.onnx"), Path(name, "int8.onnx")
         onnx.save(folded, before)

@@ -17,6 +17,7 @@ from hcr_export._quiet import quiet
 from hcr_export.artifacts import Kind, Limits
 from hcr_export.comparison import compare, judge
 from hcr_export.conversion import artifact_bytes, open_artifact
+from hcr_export.doubts import doubts
 from hcr_export.keras_file import KerasFile
 from hcr_export.labelled_images import LabelledImages
 from hcr_export.parity_report import ArtifactParity, Disagreement, ParityReport
@@ -81,6 +82,7 @@ def measure(
         total=len(labels),
         artifacts=tuple(measured),
         labelled=images.labelled,
+        doubts=doubts(images, reference, source.spec),
         disagreements=_disagreements(source, images, reference.argmax(axis=1), answers),
     )
 
@@ -141,7 +143,7 @@ def _compare(
         max_difference=found.max_difference,
         lost=found.lost,
         latency_us=latency,
-        failures=judge(limits, found.drop, found.agreement, found.max_difference),
+        failures=judge(limits, found.drop, found.agreement, found.max_difference, total),
     )
 
 

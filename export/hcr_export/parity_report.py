@@ -77,7 +77,8 @@ class Disagreement:
 class ParityReport:
     """All artifacts of a bundle against Keras; `to_dict` and `to_markdown` write it down.
 
-    Without labels, what Keras answers counts as right: accuracy is agreement.
+    Without labels, what Keras answers counts as right: accuracy is agreement. `doubts` say why the
+    agreement may prove little; see `hcr_export.doubts`.
     """
 
     model: str
@@ -87,6 +88,7 @@ class ParityReport:
     total: int
     artifacts: tuple[ArtifactParity, ...]
     labelled: bool = True
+    doubts: tuple[str, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
     @property
@@ -130,6 +132,7 @@ class ParityReport:
                 for artifact in self.artifacts
             ],
             "advice": self.advice,
+            "doubts": list(self.doubts),
             "disagreements": [
                 {
                     "number": item.number,
@@ -168,6 +171,7 @@ class ParityReport:
             f"Keras reads {self.keras_correct} of {self.total}: {keras['accuracy']:.2%}"
             f" (95 % interval {low:.2%} to {high:.2%}).",
             "",
+            *(f"**{doubt}.**\n" for doubt in self.doubts),
             "| file | engine | KB | accuracy | 95 % interval | points lost | agreement |"
             " largest difference | p50 µs | p95 µs | verdict |",
             "|---|---|---|---|---|---|---|---|---|---|---|",

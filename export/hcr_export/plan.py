@@ -114,8 +114,8 @@ class Plan:
         return tuple(item.kind for item in self.artifacts)
 
     def may_lack(self, kind: Kind) -> bool:
-        """Whether a target alone asked for an artifact."""
-        return kind.name in self.reasons and kind.name not in self.named
+        """Whether nobody asked for an artifact by name."""
+        return kind.name not in self.named
 
     def without(self, kind: Kind, why: str) -> Plan:
         """Return the plan without an artifact."""

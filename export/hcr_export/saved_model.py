@@ -76,15 +76,10 @@ class SavedGraph(keras.layers.Layer):
 
     def call(self, image: Any) -> Any:
         """Run the graph."""
+        from hcr_export._tensorflow import call_contained
+
         (name,) = self._function.structured_input_signature[1]
-        captured = self._function.captured_inputs
-        # As tensors they would be captured from outside the graph that is converted.
-        constants = [_constant(tensor) for tensor in captured]
-        self._function.set_external_captures(constants)
-        try:
-            (output,) = self._function(**{name: image}).values()
-        finally:
-            self._function.set_external_captures(captured)
+        (output,) = call_contained(self._function, **{name: image}).values()
         return output
 
     def compute_output_spec(self, image: Any, **_: Any) -> Any:
@@ -126,13 +121,6 @@ def _uncompile(graph_file: Path) -> None:
     graph_file.write_bytes(saved.SerializeToString())
 
 
-def _constant(captured: Any) -> Any:
-    """A captured tensor as a constant of the graph being built; a variable as it is."""
-    from hcr_export._tensorflow import tf
-
-    return captured if captured.dtype == tf.resource else tf.constant(captured.numpy())
-
-
 def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     """Load a SavedModel as a Keras model with one layer.
 
@@ -162,9 +150,15 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     inputs, outputs = function.structured_input_signature[1], function.structured_outputs
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"{folder.name} has {len(inputs)} inputs ({', '.join(sorted(inputs))})"
-            f" and {len(outputs)} outputs",
+            f"{folder.name} has {counted(len(inputs), 'input')} ({', '.join(sorted(inputs))})"
+            f" and {counted(len(outputs), 'output')}",
             allowed="a classifier of one image, with one output",
+        )
+    if _has_halves(function.graph.as_graph_def()):
+        raise ModelError(
+            f"{folder.name} computes in float16, which not all engines can",
+            allowed="a graph in float32",
+            hint="save the model as .keras: there mixed precision is taken back",
         )
     (image,), (scores,) = inputs.values(), outputs.values()
     shapes = [tuple(part.shape) if part.shape.rank else () for part in (image, scores)]
@@ -178,3 +172,20 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
     layer.read(folder)
     tensor = keras.Input(batch_shape=shapes[0], dtype=image.dtype.name, name="image")
     return keras.Model(tensor, layer(tensor))
+
+
+def counted(number: int, name: str) -> str:
+    """A number of things, in words.
+
+    >>> counted(1, "input"), counted(2, "input")
+    ('1 input', '2 inputs')
+    """
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _has_halves(graph: Any) -> bool:
+    """Whether any operation of a graph, or of a function in it, is of float16."""
+    from hcr_export._tensorflow import tf
+
+    nodes = (*graph.node, *(node for each in graph.library.function for node in each.node_def))
+    return any(node.attr["T"].type == tf.float16.as_datatype_enum for node in nodes)

@@ -139,7 +139,7 @@ class Search:
         lost = (self._expected == self._labels).sum() - (answered == self._labels).sum()
         drop = 100 * float(lost) / len(self._labels)
         agreement = float((answered == self._expected).mean())
-        failures = judge(self._limits, drop, agreement, 0.0)
+        failures = judge(self._limits, drop, agreement, 0.0, len(self._labels))
         trial = Trial(kind, planned.recipe, size, drop, agreement, failures)
         self.trials.append(trial)
         return trial

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
-from hcr_export._tensorflow import tf
+from hcr_export._tensorflow import call_contained, is_contained, operations, tf
 from hcr_export.keras_file import KerasFile, append_spec
 from hcr_export.plan import Border, Planned
 from hcr_runtime import ModelSpec
 
+# Of recurrent layers.
+LOOPS = {"While", "StatelessWhile"}
 MIN_ENGINE = "ai-edge-litert>=2.0"
 
 
@@ -33,10 +35,15 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
     quantization = planned.kind.quantization
     # Integers at the border carry their scale; only other files normalise inside.
     border = Border(batch=1) if planned.full_integer else planned.border
-    function = inference_function(source, border)
+    function = inference_function(source, border).get_concrete_function()
+    if planned.full_integer and operations(function) & LOOPS:
+        # The converter's calibration ends the process.
+        raise ValueError(
+            "the converter cannot quantize loops: build recurrent layers with unroll=True"
+        )
     # Without the model as second argument the variables are frozen into constants, which
     # calibration needs.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
@@ -51,8 +58,14 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
         converter.inference_input_type = converter.inference_output_type = integers
     # The only switch there is.
     converter._experimental_disable_per_channel = planned.recipe.granularity == "tensor"
-    with quiet():
-        return bytes(converter.convert())
+    try:
+        with quiet(tell=False) as said:
+            return bytes(converter.convert())
+    except Exception as error:  # it raises whatever its native code does, and says why before
+        why = next((line for line in said if ": error: " in line), "")
+        if not why:
+            raise
+        raise ValueError(why.rpartition(": error: ")[2]) from error
 
 
 def write(model: bytes, spec: ModelSpec, path: Path) -> None:
@@ -69,6 +82,7 @@ def inference_function(source: KerasFile, border: Border) -> Any:
         axes = (border.batch, shape.channels, shape.height, shape.width)
     signature = tf.TensorSpec(axes, tf.as_dtype(border.dtype), name="image")
     std, mean = np.asarray(params.std), np.asarray(params.mean)
+    answer = _answering(source, border.batch)
 
     def infer(image: Any) -> dict[str, Any]:
         if border.layout == "NCHW":
@@ -76,9 +90,20 @@ def inference_function(source: KerasFile, border: Border) -> Any:
         if border.dtype == "uint8":
             gain = (1 / (255 * std)).astype(np.float32)
             image = tf.cast(image, tf.float32) * gain - (mean / std).astype(np.float32)
-        return {source.spec.output: source.model(image, training=False)}
+        return {source.spec.output: answer(image)}
 
     return tf.function(infer, input_signature=[signature])
+
+
+def _answering(source: KerasFile, batch: int | None) -> Callable[[Any], Any]:
+    """The model as a function of a tensor, to be called in a graph that is being built."""
+    shape = source.spec.input
+    whole = tf.TensorSpec((batch, shape.height, shape.width, shape.channels), tf.float32)
+    call = tf.function(lambda image: source.model(image, training=False))
+    traced = call.get_concrete_function(whole)
+    if is_contained(traced):
+        return lambda image: source.model(image, training=False)
+    return lambda image: call_contained(traced, image)
 
 
 def _one_by_one(calibration: NDArray[np.float32]) -> Iterator[list[NDArray[np.float32]]]:

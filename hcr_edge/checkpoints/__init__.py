@@ -74,4 +74,6 @@ def _trained(run: Path) -> Path:
         )
     if (run / "manifest.json").is_file():
         raise ModelError(f"{run} is a bundle", hint="name one of its files")
-    raise ModelError(f"{run} is no run folder (it has no model.keras)")
+    raise ModelError(
+        f"{run} is no run folder (it has no model.keras), and no SavedModel (no saved_model.pb)"
+    )

@@ -10,7 +10,9 @@ import functools
 import io
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -64,11 +66,20 @@ def _root(
     """Handwritten characters on small devices: train, export, prove, read."""
 
 
+# Bytes; with fewer a disk is full.
+LEAST_FREE = 1 << 20
+
+
 def describe(error: OSError) -> str:
     """What went wrong, with which file; where none is named it is what the answers go to."""
+    temporary = tempfile.gettempdir()
+    if error.errno == errno.ENOSPC and shutil.disk_usage(temporary).free < LEAST_FREE:
+        return f"{temporary}, where temporary files go: {error.strerror}"
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
         discard_output()
         return f"the output: {error.strerror}"
+    if error.filename is None and error.errno == errno.EFBIG:
+        return f"a file would be larger than this process may write ({error.strerror}; ulimit -f)"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 

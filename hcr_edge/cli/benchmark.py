@@ -12,7 +12,7 @@ import typer
 from hcr_edge.cli.console import answer, say, show, table, warn, working
 from hcr_edge.cli.extras import export_extra
 from hcr_edge.cli.options import DataDir, Json
-from hcr_edge.cli.parity import default_dataset, report_skipped
+from hcr_edge.cli.parity import Unsafe, default_dataset, report_skipped
 from hcr_runtime import ModelError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def benchmark(
     ] = None,
     data_dir: DataDir = None,
     limit: Annotated[int, typer.Option(min=1, help="Read at most so many images.")] = 280,
+    allow_unsafe: Unsafe = False,
     as_json: Json = False,
 ) -> None:
     """Time every artifact of a bundle on its engine, at 1, 8, 32 and 128 images in a call.
@@ -61,7 +62,12 @@ def benchmark(
         )
         report_skipped(images.skipped)
         measured = run_benchmark(
-            bundle, images, threads=threads, against=rivals, progress=status.update
+            bundle,
+            images,
+            threads=threads,
+            against=rivals,
+            allow_unsafe=allow_unsafe,
+            progress=status.update,
         )
     whole = _write(contents, measured)
     if as_json:

@@ -205,13 +205,19 @@ def _images(
     tune: bool,
 ) -> _ProofImages:
     """Read the images of an export, and say what is wrong with them."""
-    from hcr_edge.proof_images import calibration_images, parity_images, tuning_images
+    from hcr_edge.proof_images import (
+        MIN_TUNING_IMAGES,
+        calibration_images,
+        parity_images,
+        tuning_images,
+    )
 
     standard = default_dataset(data_dir, spec)
     judging = parity_images(dataset or standard, None, data_dir, spec, skip_damaged=skip_damaged)
     report_skipped(judging.skipped)
     source = calibration or standard
-    ranges = calibration_images(source, data_dir, spec, skip_damaged)
+    spare = MIN_TUNING_IMAGES if tune else 0
+    ranges = calibration_images(source, data_dir, spec, skip_damaged, spare)
     if ranges.description.startswith("synthetic"):
         warn(f"int8 is calibrated on synthetic images ({len(ranges.images)}): give real ones")
     tuning = tuning_images(source, data_dir, spec, ranges, skip_damaged) if tune else None

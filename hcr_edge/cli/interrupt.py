@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, also where a library swallows the exception that they raise."""
+"""Ctrl-C, SIGTERM and the end of a terminal, also where a library swallows what they raise."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ _deferred = False
 
 
 def listen() -> None:
-    """Turn both signals into `KeyboardInterrupt`."""
+    """Turn these signals into `KeyboardInterrupt`; what nohup lets pass stays so."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        signal.signal(hangup, _interrupt)
 
 
 def check() -> None:

@@ -16,6 +16,7 @@ from hcr_edge.cli.options import DataDir, Json
 from hcr_edge.cli.parity import (
     MaxDrop,
     MinAgreement,
+    Unsafe,
     default_dataset,
     limits,
     report_skipped,
@@ -52,6 +53,7 @@ def matrix(
     ] = None,
     max_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
+    allow_unsafe: Unsafe = False,
     as_json: Json = False,
 ) -> None:
     """Run every artifact of a bundle on every engine that can be found, and compare with Keras.
@@ -89,6 +91,7 @@ def matrix(
             kinds=kinds,
             limits=limits(max_drop, min_agreement),
             threads=threads,
+            allow_unsafe=allow_unsafe,
             progress=status.update,
         )
     ran = {cell.engine for cell in measured.cells if cell.answer and cell.kind != "keras"}

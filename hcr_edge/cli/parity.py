@@ -95,6 +95,8 @@ def finish_parity(report: ParityReport, bundle: Path, as_json: bool) -> None:
         if not report.labelled:
             say("they carry no labels: what Keras answers counts as right")
         say(f"{bundle}{os.sep}parity.md says more")
+    for doubt in report.doubts:
+        warn(doubt)
     for item in report.artifacts:
         if item.failures:
             letters = ", ".join(

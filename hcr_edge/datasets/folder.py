@@ -76,6 +76,8 @@ def load(
         paths.extend(files)
         labels.extend([label] * len(files))
     if not paths:
+        if not skipped and not any(folder.iterdir()):
+            raise DataError(f"{folder} is empty", allowed="images, or one folder a class")
         listing = ", ".join(sorted(skipped)[:8]) or "no folders"
         raise DataError(
             f"{folder} holds no images of the model's classes (found: {listing})",

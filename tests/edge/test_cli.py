@@ -26,7 +26,7 @@ PREDICTION = {
 }
 PARITY = {
     *("schema_version", "model", "images", "keras", "passed", "artifacts", "advice"),
-    "disagreements",
+    *("doubts", "disagreements"),
 }
 ARTIFACT = {
     *("file", "kind", "engine", "bytes", "correct", "total", "accuracy", "interval", "drop"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,10 @@ import numpy as np
 import pytest
 
 from hcr_edge.cli import main
+from hcr_edge.cli.app import describe
+from hcr_edge.datasets import load_samples
+from hcr_edge.errors import DataError
+from hcr_edge.proof_images import MIN_TUNING_IMAGES, calibration_images
 from hcr_export._keras import keras
 from hcr_runtime import Classifier
 
@@ -213,6 +219,52 @@ def test_a_full_disk_leaves_nothing(
     assert list(tmp_path.iterdir()) == [temporary]
     # onnxruntime leaves a file of its own, whatever happens.
     assert [item.name for item in temporary.iterdir() if item.name != ".ses"] == []
+
+
+def test_an_error_without_a_file_says_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("hcr_edge.cli.app.LEAST_FREE", 1 << 60)
+    assert describe(OSError(errno.ENOSPC, "No space left on device")) == (
+        f"{tmp_path}, where temporary files go: No space left on device"
+    )
+    assert "ulimit -f" in describe(OSError(errno.EFBIG, "File too large"))
+
+
+def test_auto_needs_images_to_choose_on(cli, tmp_path: Path) -> None:
+    """It says how many there must be; of a set that has them it leaves some."""
+    image = load_samples("test").encoded(0)
+    for number in range(240):
+        (tmp_path / f"{number}.png").write_bytes(image)
+    spec = Classifier.load("arabic-letters").spec
+    name = f"folder:{tmp_path}"
+    found = calibration_images(name, None, spec, spare=MIN_TUNING_IMAGES)
+    assert len(found.images) == 40
+    with pytest.raises(DataError, match="has 240 images; allowed: 328 or more: 300 to choose"):
+        calibration_images(name, None, spec, spare=300)
+
+
+def test_an_empty_folder_is_told(tmp_path: Path) -> None:
+    spec = Classifier.load("arabic-letters").spec
+    with pytest.raises(DataError, match="is empty; allowed: images, or one folder a class"):
+        calibration_images(f"folder:{tmp_path}", None, spec)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_the_end_of_a_terminal_interrupts(ignored: bool) -> None:
+    """Not what nohup started."""
+    code = (
+        "import os, signal\n"
+        f"signal.signal(signal.SIGHUP, signal.SIG_{'IGN' if ignored else 'DFL'})\n"
+        "from hcr_edge.cli import interrupt\n"
+        "interrupt.listen()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGHUP); print('goes on')\n"
+        "except KeyboardInterrupt:\n    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("goes on" if ignored else "interrupted")
 
 
 def test_interrupted_while_starting(

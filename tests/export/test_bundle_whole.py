@@ -132,6 +132,26 @@ def test_what_a_target_alone_asks_for_may_be_left_out(
     assert {path.suffix for path in (tmp_path / "bundle").glob("tiny-*")} == {".tflite"}
 
 
+def test_loops_are_left_out_where_they_cannot_be_quantized(
+    export: Export, spec: ModelSpec, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """TensorFlow's calibration of such a network would end the process."""
+    layers = keras.layers
+    rows = [layers.Reshape((32, 32)), layers.GRU(4), layers.Dense(len(spec.labels))]
+    path = tmp_path / "tiny.keras"
+    save_keras(keras.Sequential([keras.Input((32, 32, 1)), *rows]), spec, path)
+    kinds = ["float32.tflite", "int8.tflite", "float32.onnx", "int8.onnx"]
+    report = export(
+        tmp_path / "bundle", source=load_keras(path), plan=plan(choose(kinds)), limits=None
+    )
+    assert [item.kind for item in report.artifacts] == ["float32.tflite", "float32.onnx"]
+    assert caplog.text.count("unroll=True") == 2
+    named = plan(choose(kinds), named=["int8.tflite"])
+    with pytest.raises(ArtifactError, match=r"int8\.tflite cannot be made: .* loops"):
+        export(tmp_path / "other", source=load_keras(path), plan=named)
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     "asked",
     [

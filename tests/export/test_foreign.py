@@ -12,11 +12,12 @@ import onnxruntime
 import pytest
 
 from hcr_export._keras import keras
+from hcr_export.engines import keras_engine, measure
 from hcr_export.foreign import ModelFacts, adopt, has_spec, parse_normalize
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_export.model_files import model_sha256
 from hcr_export.onnx import INPUT, convert
-from hcr_runtime import HcrError, Label, ModelError, SpecError, preprocess
+from hcr_runtime import EngineError, HcrError, Label, ModelError, SpecError, preprocess
 
 layers = keras.layers
 SMALL = (12, 12, 1)
@@ -103,6 +104,30 @@ def test_a_grouped_convolution_becomes_onnx(name: str, tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(convert(source).SerializeToString())
     (answers,) = session.run(None, {INPUT: TENSORS})
     np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_tensors_from_outside_become_constants(tmp_path: Path) -> None:
+    """Such as the places of a transformer; of NumPy they are constants anyway."""
+    places = keras.ops.convert_to_tensor(np.arange(432, dtype=np.float32) / 432)
+    image = keras.Input(SMALL)
+    flat = layers.Flatten()(image) * places[: int(np.prod(SMALL))]
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(flat))
+    source = adopt(saved(model, tmp_path / "m.keras"), facts(), tmp_path).source
+    session = onnxruntime.InferenceSession(convert(source).SerializeToString())
+    assert [each.name for each in session.get_inputs()] == [INPUT]
+    (answers,) = session.run(None, {INPUT: TENSORS})
+    np.testing.assert_allclose(answers, np.asarray(model(TENSORS)), atol=1e-5)
+
+
+def test_what_was_adopted_with_code_is_not_loaded_without_a_word(tmp_path: Path) -> None:
+    path = _lambda(tmp_path / "m.keras")
+    source = adopt(path, facts(name="own"), tmp_path, allow_unsafe=True).source
+    with pytest.raises(ModelError, match=r"own\.keras holds a Lambda layer .*--allow-unsafe"):
+        load_keras(source.path)
+    with pytest.raises(EngineError, match="holds a Lambda layer"):
+        measure(keras_engine(), source.path, TENSORS, timed={})
+    found = measure(keras_engine(allow_unsafe=True), source.path, TENSORS, timed={})
+    np.testing.assert_allclose(found.outputs, np.asarray(source.model(TENSORS)), atol=1e-5)
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -304,6 +329,29 @@ def _nested_lambda(path: Path) -> Path:
     return saved(network(inner, layers.Flatten(), layers.Dense(3)), path)
 
 
+def _lambda_activation(path: Path) -> Path:
+    first = layers.Conv2D(2, 3, activation=lambda values: values * 2)
+    return saved(network(first, layers.Flatten(), layers.Dense(3)), path)
+
+
+def _quantized(path: Path) -> Path:
+    model = usual()
+    model.quantize("int8")
+    return saved(model, path)
+
+
+def _of_halves(path: Path, policy: str = "float16") -> Path:
+    keras.config.set_dtype_policy(policy)
+    try:
+        return saved(usual(), path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _graph_of_halves(path: Path) -> Path:
+    return _of_halves(path, "mixed_float16")
+
+
 def _text(path: Path) -> Path:
     path.write_text("no model here", encoding="utf-8")
     return path
@@ -370,6 +418,10 @@ def _printing_graph(path: Path) -> Path:
         (_lambda, "m.h5", "holds a Lambda layer"),
         (_nested_lambda, "m.keras", "holds a Lambda layer"),
         (_nested_lambda, "m.h5", "holds a Lambda layer"),
+        (_lambda_activation, "m.keras", "Python code in place of the name of its activation"),
+        (_quantized, "m.keras", "quantized already"),
+        (_of_halves, "m.keras", "is of float16"),
+        (_graph_of_halves, "m", "computes in float16"),
         (_text, "m.h5", "no HDF5 file"),
         (_text, "m.keras", "no Keras model"),
         (_reading_graph, "m", "not known only to compute (ReadFile, StringLength)"),

@@ -44,13 +44,13 @@ INT8 = Limits()
 def test_judge(
     limits: Limits, drop: float, agreement: float, difference: float, failed: list[str]
 ) -> None:
-    failures = judge(limits, drop, agreement, difference)
+    failures = judge(limits, drop, agreement, difference, 1000)
     assert len(failures) == len(failed)
     assert all(got.startswith(start) for got, start in zip(failures, failed, strict=True))
 
 
 def test_judge_fails_nan_also_where_probabilities_are_not_limited() -> None:
-    assert judge(INT8, 0.0, 1.0, math.nan)
+    assert judge(INT8, 0.0, 1.0, math.nan, 1000)
 
 
 def _damaged_onnx(source: KerasFile, folder: Path, column_changes: dict[int, float]) -> Path:
@@ -90,7 +90,7 @@ def test_measures_what_a_device_would_see(bundle, drawn: LabelledImages) -> None
     assert item.interval == wilson_interval(right, len(texts))
     assert 0 < item.latency_us["p50"] <= item.latency_us["p95"]
     assert 0 < item.max_difference < 0.5  # quantization shows, but does no harm here
-    assert item.failures == judge(INT8, item.drop, item.agreement, item.max_difference)
+    assert item.failures == judge(INT8, item.drop, item.agreement, item.max_difference, item.total)
     assert told == ["Keras", path.name]
 
 

@@ -74,10 +74,14 @@ class Measurement:
     durations_us: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
 
-def keras_engine() -> Engine:
-    """Return Keras, with which every other engine is compared."""
-    missing = _not_installed("keras")
-    return Engine("keras", "keras", frozenset({".keras"}), _HERE_COMMAND, missing, chunk=256)
+def keras_engine(allow_unsafe: bool = False) -> Engine:
+    """Return Keras, with which every other engine is compared.
+
+    Args:
+        allow_unsafe: Execute code that a model carries.
+    """
+    module, missing = "keras_unsafe" if allow_unsafe else "keras", _not_installed("keras")
+    return Engine("keras", module, frozenset({".keras"}), _HERE_COMMAND, missing, chunk=256)
 
 
 def engines(arm64_root: Path | None = None) -> tuple[Engine, ...]:
