@@ -206,12 +206,6 @@ def shipped_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.yaml"))}
 
 
-def find_int8_recipe(name: str) -> Path | None:
-    """File that says how the int8 model `name` is quantized to ship; None for the usual way."""
-    path = _FOLDER / "int8" / f"{name}.yaml"
-    return path if path.is_file() else None
-
-
 def load_recipe(source: str | Path, /, **changes: Any) -> Recipe:
     """Read a recipe.
 

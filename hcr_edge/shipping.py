@@ -18,12 +18,11 @@ import hcr_runtime.models
 from hcr_edge.datasets import load_samples
 from hcr_edge.errors import RecipeError
 from hcr_edge.proof_images import calibration_images, parity_images
-from hcr_edge.recipe import FOLDS, find_int8_recipe, load_recipe
+from hcr_edge.recipe import FOLDS, load_recipe
 from hcr_export.artifacts import choose
 from hcr_export.bundle import export_bundle
 from hcr_export.keras_file import load_keras, save_keras
 from hcr_export.plan import plan
-from hcr_export.quantization import read_recipe
 from hcr_runtime import HcrError, ModelSpec
 
 
@@ -47,9 +46,7 @@ def ship(run: Path, crossval: Path | None = None, dataset: str | None = None) ->
     trained = load_keras(run / "model.keras")
     name = trained.spec.name
     golden = load_samples("test").limit(len(trained.spec.labels))
-    quantization = find_int8_recipe(name)
-    recipe = None if quantization is None else read_recipe(str(quantization))
-    order = plan(choose(["int8.onnx"]), recipe=recipe)
+    order = plan(choose(["int8.onnx"]))
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as folder:
         source_file = Path(folder) / f"{name}.keras"
         save_keras(trained.model, _with_crossval(trained.spec, crossval), source_file)

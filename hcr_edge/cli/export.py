@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
+from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.cli.console import warn, working
 from hcr_edge.cli.export_plan import (
     ArtifactOption,
@@ -37,7 +37,6 @@ from hcr_edge.cli.parity import (
     limits,
     report_skipped,
 )
-from hcr_edge.recipe import find_int8_recipe
 from hcr_runtime import ModelError, SpecError
 
 if TYPE_CHECKING:
@@ -155,9 +154,6 @@ def export(
             from hcr_export.quantization import read_recipe
             from hcr_export.whole_folder import check_out
         check_out(out, overwrite)
-        if not quantization and not auto and model in shipped_checkpoints():
-            # As what ships is.
-            quantization = str(find_int8_recipe(model) or "")
         recipe = read_recipe(quantization) if quantization else None
         kinds = chosen_kinds(artifact or [], target or [], recipe, auto)
         border = Border(input_type, layout, batch)

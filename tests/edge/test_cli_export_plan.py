@@ -56,19 +56,6 @@ def test_a_target_says_why_and_its_files_take_what_was_asked(
         assert Classifier.load(out / item["file"]).classify(photo).name == "beh"
 
 
-def test_a_shipped_model_is_quantized_as_it_ships(cli, tmp_path: Path) -> None:
-    """By `hcr_edge/recipes/int8`, unless something else is asked for."""
-    only = ("export", "arabic-letters-nano", "--artifact", "int8.onnx", "--out")
-    for name, asked, method in (
-        ("usual", (), "percentile calibration"),
-        ("asked", ("--quantization", "calibration=minmax"), "minmax calibration"),
-    ):
-        assert cli(*only, tmp_path / name, *asked).code == 0
-        manifest = json.loads((tmp_path / name / "manifest.json").read_text(encoding="utf-8"))
-        (model,) = (item for item in manifest["files"] if item["role"] == "artifact")
-        assert method in model["description"]
-
-
 def test_what_auto_found_can_be_made_again(cli, data_dir: Path, tmp_path: Path) -> None:
     """The recipe in the bundle, given to another export, makes the same file."""
     found, again = tmp_path / "found", tmp_path / "again"
