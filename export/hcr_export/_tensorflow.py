@@ -20,6 +20,7 @@ if keras.config.backend() != "tensorflow":
 with quiet():
     import tensorflow as tf
     import tf2onnx
+    from tensorflow.lite.python.convert import mlir_quantize
 
     # Teaches the converter.
     from hcr_export import onnx_ops  # noqa: F401
@@ -72,4 +73,12 @@ def operations(function: Any) -> set[str]:
     return {node.op for node in nodes}
 
 
-__all__ = ["call_contained", "inlined", "is_contained", "operations", "tf", "tf2onnx"]
+__all__ = [
+    "call_contained",
+    "inlined",
+    "is_contained",
+    "mlir_quantize",
+    "operations",
+    "tf",
+    "tf2onnx",
+]

@@ -59,7 +59,7 @@ TARGETS = {
     "desktop": Target(
         "x86-64 machines with Linux, Windows or macOS",
         {
-            "int8.onnx": "a quarter of the size; in most networks half as fast again on processors with VNNI",
+            "int8.onnx": "a quarter of the size; mostly half as fast again on processors with VNNI",
             "float32.onnx": "exact, and about as fast where the processor has no VNNI",
             "float32.xml": "where OpenVINO is used already",
         },

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
-from hcr_export._tensorflow import call_contained, is_contained, operations, tf
+from hcr_export._tensorflow import call_contained, is_contained, mlir_quantize, operations, tf
 from hcr_export.keras_file import KerasFile, append_spec
 from hcr_export.plan import Border, Planned
+from hcr_export.tflite_ranges import clip_ranges
 from hcr_runtime import ModelSpec
 
 # Of recurrent layers.
@@ -57,10 +58,23 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
         integers = tf.as_dtype(planned.integers)
         converter.inference_input_type = converter.inference_output_type = integers
     # The only switch there is.
-    converter._experimental_disable_per_channel = planned.recipe.granularity == "tensor"
+    by_tensor = planned.recipe.granularity == "tensor"
+    converter._experimental_disable_per_channel = by_tensor
+    # Between its two steps, which the converter takes at once, ranges are narrowed.
+    converter._experimental_calibrate_only = quantization == "int8"
     try:
         with quiet(tell=False) as said:
-            return bytes(converter.convert())
+            made = bytes(converter.convert())
+            if quantization != "int8":
+                return made
+            return bytes(
+                mlir_quantize(
+                    clip_ranges(made, calibration),
+                    disable_per_channel=by_tensor,
+                    input_data_type=integers,
+                    output_data_type=integers,
+                )
+            )
     except Exception as error:  # it raises whatever its native code does, and says why before
         why = next((line for line in said if ": error: " in line), "")
         if not why:
