@@ -31,6 +31,10 @@ class Limits:
 EXACT = Limits(max_drop=0.0, min_agreement=1.0, max_difference=1e-4)
 
 
+class UnsupportedError(Exception):
+    """A network is known not to become an artifact, whatever is tried."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of artifact.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hcr_export import conversion
 from hcr_export._keras import keras
 from hcr_export._tensorflow import tf, tf2onnx
-from hcr_export.artifacts import EXACT, KINDS, Kind, Limits
+from hcr_export.artifacts import EXACT, KINDS, Kind, Limits, UnsupportedError
 from hcr_export.conversion import Conversion, Facts
 from hcr_export.disagreements import draw_disagreements
 from hcr_export.image_manifest import apart, describe_images
@@ -99,7 +99,7 @@ def export_bundle(
 
     Raises:
         BundleError: `out` exists, or cannot be written.
-        ArtifactError: The network cannot become an artifact that not only a target asked for.
+        ArtifactError: An artifact cannot be made that may not be left out (`Plan.may_lack`).
     """
     calibration, images = _disjoint(calibration, images)
     with whole_folder(out, overwrite) as folder:
@@ -234,7 +234,8 @@ def _convert_all(
             )
         except ArtifactError as error:
             plan = plan.without(item.kind, error.message)
-            if not plan.artifacts or not plan.may_lack(item.kind):
+            known = isinstance(error.__cause__, UnsupportedError)
+            if not plan.artifacts or not plan.may_lack(item.kind, known):
                 raise
             log.warning("left out: %s", error.message)
             for part in (path.name, *item.kind.part_names(name)):

@@ -88,7 +88,8 @@ class Conversion:
         plain = self.flatbuffer(Planned(_PLAIN, Border(batch=1), recipe))
         if recipe.compensate:
             made = tflite_compensation.compensate(made, plain, self.calibration)
-        return tflite_logits.sharpen(made, plain, self.calibration)
+        temperature = self.source.spec.temperature
+        return tflite_logits.sharpen(made, plain, self.calibration, temperature)
 
     def _bordered(self, border: Border) -> ModelSpec:
         spec = self.source.spec

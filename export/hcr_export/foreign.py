@@ -124,10 +124,10 @@ def adopt(path: Path, facts: ModelFacts, folder: Path, allow_unsafe: bool = Fals
                 allowed="a model in float32",
                 hint="save it before model.quantize",
             )
-        if policy.variable_dtype == "float16":
+        if policy.variable_dtype in ("float16", "bfloat16", "float64"):
             raise ModelError(
-                f"{path.name} is of float16 (layer {layer.name!r})",
-                allowed="weights in float32; the policy mixed_float16 has such",
+                f"{path.name} is of {policy.variable_dtype} (layer {layer.name!r})",
+                allowed="weights in float32; mixed precision has such",
                 hint="build it with keras.config.set_dtype_policy('float32'), load the weights"
                 " into it, and save it",
             )

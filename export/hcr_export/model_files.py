@@ -202,7 +202,9 @@ def _lambdas(config: Any) -> Iterator[str]:
     """What is given as a Python function of its own: its code, defaults and closure."""
     for item in _mappings(config):
         for name, value in item.items():
-            code = value.get("value") if isinstance(value, Mapping) else None
+            # A named object has a class; its configuration is called so.
+            bare = isinstance(value, Mapping) and value.keys() == {"value"} and name != "config"
+            code = value["value"] if bare else None
             if isinstance(code, list) and len(code) == 3 and isinstance(code[0], str):
                 yield name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hcr_export._quiet import quiet
+from hcr_export.artifacts import UnsupportedError
 from hcr_export.onnx import INPUT, tidy
 from hcr_export.onnx_compensation import compensate
 from hcr_export.quantization import QuantizationError, QuantizationRecipe
 
 # Operators with weights: the layers that a recipe may leave in float32.
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-# Of recurrent layers.
-LOOPS = ("Loop", "Scan")
+_LOOPS = frozenset({"Loop", "Scan"})
 # Smaller tensors stay in float32: a Cast would take more bytes than it saves.
 MIN_FLOAT16_VALUES = 64
 LARGEST_FLOAT16 = 65504.0
@@ -85,10 +85,9 @@ def quantize(
         QuantizationError: The recipe excludes a layer that is not there.
     """
     _check_layers(folded, recipe)
-    if any(node.op_type in LOOPS for node in folded.graph.node):
-        raise ValueError(
-            "onnxruntime's quantizer cannot look into loops: build recurrent layers with"
-            " unroll=True"
+    if any(node.op_type in _LOOPS for node in folded.graph.node):
+        raise UnsupportedError(
+            "onnxruntime's quantizer cannot look into loops (of recurrent layers: unroll=True)"
         )
     with tempfile.TemporaryDirectory(prefix="hcr-edge-") as name, quiet():
         before, after = Path(name, "folded.onnx"), Path(name, "int8.onnx")
@@ -107,7 +106,7 @@ def quantize(
             extra_options={"CalibPercentile": recipe.percentile},
         )
         quantized = onnx.load(after)
-        _leave_answers(quantized.graph)
+        _leave_answers(quantized.graph, folded.graph)
         if recipe.compensate:
             compensate(quantized, folded, calibration)
         return tidy(quantized)
@@ -136,14 +135,19 @@ def quantize_weights(folded: onnx.ModelProto, recipe: QuantizationRecipe) -> onn
         return tidy(onnx.load(after))
 
 
-def _leave_answers(graph: onnx.GraphProto) -> None:
+def _leave_answers(graph: onnx.GraphProto, folded: onnx.GraphProto) -> None:
     """Take the quantization of what a last dense layer gives away, and of softmax behind it.
 
-    Their steps would be the coarsest of all. Onnxruntime has a dense layer of integers that gives
-    float; it takes no longer.
+    Its steps would be the coarsest of all. Onnxruntime has a dense layer of integers that gives
+    float. A layer with an activation of its own keeps it: the quantizer may have put the range of
+    the integers in the activation's place.
+
+    Args:
+        graph: Quantized.
+        folded: What it was made of; its nodes are called as there.
     """
-    name = graph.output[0].name
-    while True:
+    name, plain = graph.output[0].name, folded.output[0].name
+    while name:
         makers = {node.output[0]: node for node in graph.node}
         after = makers.get(name)
         before = makers.get(after.input[0]) if after is not None else None
@@ -152,18 +156,26 @@ def _leave_answers(graph: onnx.GraphProto) -> None:
         if (before.op_type, after.op_type) != ("QuantizeLinear", "DequantizeLinear"):
             break
         last = makers.get(before.input[0])
+        source = next((node for node in folded.node if plain in node.output), None)
         uses = Counter(each for node in graph.node for each in node.input)
         alone = uses[before.input[0]] == uses[after.input[0]] == 1
-        if last is None or last.op_type not in ("Gemm", "MatMul", "Softmax") or not alone:
+        if last is None or source is None or last.name != source.name or not alone:
+            break
+        if last.op_type not in ("Gemm", "MatMul", "Softmax"):
             break
         last.output[0] = name
         graph.node.remove(before)
         graph.node.remove(after)
-        name = last.input[0] if last.op_type == "Softmax" else ""
+        _drop(graph, (*before.input[1:], *after.input[1:]))
+        again = last.op_type == "Softmax"
+        name, plain = (last.input[0], source.input[0]) if again else ("", "")
+
+
+def _drop(graph: onnx.GraphProto, names: Iterable[str]) -> None:
+    """Remove constants that no node reads any more."""
     read = {each for node in graph.node for each in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    for tensor in [each for each in graph.initializer if each.name in {*names} - read]:
+        graph.initializer.remove(tensor)
 
 
 def to_float16(folded: onnx.ModelProto) -> onnx.ModelProto:

@@ -113,9 +113,15 @@ class Plan:
         """What is made, in short."""
         return tuple(item.kind for item in self.artifacts)
 
-    def may_lack(self, kind: Kind) -> bool:
-        """Whether nobody asked for an artifact by name."""
-        return kind.name not in self.named
+    def may_lack(self, kind: Kind, known: bool) -> bool:
+        """Whether an artifact that cannot be made may be left out.
+
+        Args:
+            kind: Which.
+            known: Whether it is known that the network cannot become it; what fails otherwise is
+                left out only where a target alone asked for it.
+        """
+        return kind.name not in self.named and (known or kind.name in self.reasons)
 
     def without(self, kind: Kind, why: str) -> Plan:
         """Return the plan without an artifact."""

@@ -154,9 +154,9 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
             f" and {counted(len(outputs), 'output')}",
             allowed="a classifier of one image, with one output",
         )
-    if _has_halves(function.graph.as_graph_def()):
+    if half := _half_in(function.graph.as_graph_def()):
         raise ModelError(
-            f"{folder.name} computes in float16, which not all engines can",
+            f"{folder.name} computes in {half}, which not all engines can",
             allowed="a graph in float32",
             hint="save the model as .keras: there mixed precision is taken back",
         )
@@ -183,9 +183,10 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _has_halves(graph: Any) -> bool:
-    """Whether any operation of a graph, or of a function in it, is of float16."""
+def _half_in(graph: Any) -> str:
+    """Which type of 16 bits an operation of a graph, or of a function in it, is of, if any."""
     from hcr_export._tensorflow import tf
 
     nodes = (*graph.node, *(node for each in graph.library.function for node in each.node_def))
-    return any(node.attr["T"].type == tf.float16.as_datatype_enum for node in nodes)
+    types = {node.attr["T"].type for node in nodes}
+    return next((t.name for t in (tf.float16, tf.bfloat16) if t.as_datatype_enum in types), "")

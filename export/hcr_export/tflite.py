@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
 from hcr_export._tensorflow import call_contained, is_contained, mlir_quantize, operations, tf
+from hcr_export.artifacts import UnsupportedError
 from hcr_export.keras_file import KerasFile, append_spec
 from hcr_export.plan import Border, Planned
 from hcr_export.tflite_ranges import clip_ranges
 from hcr_runtime import ModelSpec
 
-# Of recurrent layers.
-LOOPS = {"While", "StatelessWhile"}
+_LOOPS = frozenset({"While", "StatelessWhile"})
 MIN_ENGINE = "ai-edge-litert>=2.0"
 
 
@@ -37,10 +37,10 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
     # Integers at the border carry their scale; only other files normalise inside.
     border = Border(batch=1) if planned.full_integer else planned.border
     function = inference_function(source, border).get_concrete_function()
-    if planned.full_integer and operations(function) & LOOPS:
+    if planned.full_integer and operations(function) & _LOOPS:
         # The converter's calibration ends the process.
-        raise ValueError(
-            "the converter cannot quantize loops: build recurrent layers with unroll=True"
+        raise UnsupportedError(
+            "the converter cannot quantize loops (of recurrent layers: unroll=True)"
         )
     # Without the model as second argument the variables are frozen into constants, which
     # calibration needs.
@@ -76,7 +76,7 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
                 )
             )
     except Exception as error:  # it raises whatever its native code does, and says why before
-        why = next((line for line in said if ": error: " in line), "")
+        why = next((line for line in said if ": error: " in line), said[-1] if said else "")
         if not why:
             raise
         raise ValueError(why.rpartition(": error: ")[2]) from error

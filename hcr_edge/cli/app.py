@@ -72,15 +72,21 @@ LEAST_FREE = 1 << 20
 
 def describe(error: OSError) -> str:
     """What went wrong, with which file; where none is named it is what the answers go to."""
-    temporary = tempfile.gettempdir()
-    if error.errno == errno.ENOSPC and shutil.disk_usage(temporary).free < LEAST_FREE:
-        return f"{temporary}, where temporary files go: {error.strerror}"
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF):
         discard_output()
-        return f"the output: {error.strerror}"
+        return f"{_full_place() if error.errno == errno.ENOSPC else 'the output'}: {error.strerror}"
     if error.filename is None and error.errno == errno.EFBIG:
         return f"a file would be larger than this process may write ({error.strerror}; ulimit -f)"
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
+def _full_place() -> str:
+    """What is full where no file is named: a folder, or what the answers go to."""
+    with suppress(OSError):  # there may be no such folder
+        temporary = tempfile.gettempdir()
+        if shutil.disk_usage(temporary).free < LEAST_FREE:
+            return f"{temporary}, where temporary files go"
+    return "the output"
 
 
 def discard_output() -> None:

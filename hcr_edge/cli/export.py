@@ -166,7 +166,13 @@ def export(
                 source, kinds, border, proof.calibration, proof.tuning, allowed, status.update
             )
         else:
-            order = plan(kinds, border, recipe, targets=target or [], named=artifact or [])
+            order = plan(
+                kinds,
+                border,
+                recipe,
+                targets=target or [],
+                named=artifact or list(recipe.artifacts if recipe else ()),
+            )
         report = export_bundle(
             source,
             out,

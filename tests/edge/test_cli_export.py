@@ -224,15 +224,20 @@ def test_a_full_disk_leaves_nothing(
 def test_an_error_without_a_file_says_where(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr("hcr_edge.cli.app.discard_output", lambda: None)
+    full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert describe(full) == "the output: No space left on device"
     monkeypatch.setattr("hcr_edge.cli.app.LEAST_FREE", 1 << 60)
-    assert describe(OSError(errno.ENOSPC, "No space left on device")) == (
-        f"{tmp_path}, where temporary files go: No space left on device"
-    )
+    said = f"{tmp_path}, where temporary files go: No space left on device"
+    assert describe(full) == said
+    assert describe(OSError(errno.ENOSPC, "full", "/mnt/x.onnx")) == "/mnt/x.onnx: full"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert describe(full) == "the output: No space left on device"
     assert "ulimit -f" in describe(OSError(errno.EFBIG, "File too large"))
 
 
-def test_auto_needs_images_to_choose_on(cli, tmp_path: Path) -> None:
+def test_auto_needs_images_to_choose_on(tmp_path: Path) -> None:
     """It says how many there must be; of a set that has them it leaves some."""
     image = load_samples("test").encoded(0)
     for number in range(240):

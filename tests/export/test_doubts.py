@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hcr_edge.cli.parity import finish_parity
 from hcr_export.doubts import doubts
 from hcr_export.keras_file import KerasFile
 from hcr_export.labelled_images import LabelledImages
+from hcr_export.parity import measure
 from hcr_runtime import preprocess
 
 
@@ -44,8 +47,30 @@ def test_one_answer_to_all(
     for images in (drawn, replace(drawn, labels=np.full_like(drawn.labels, -1))):
         (doubt,) = doubts(images, constant, source.spec)
         assert f"answers {name} to {total} of {total} images" in doubt
-    one_letter = replace(drawn, labels=np.full_like(drawn.labels, scores[0].argmax()))
+    letter = int(scores[0].argmax())
+    one_letter = replace(drawn, labels=np.full_like(drawn.labels, letter))
     assert doubts(one_letter, constant, source.spec) == (), "they show nothing else"
+    mostly = np.where(np.arange(total) < 0.9 * total, letter, drawn.labels)
+    assert doubts(replace(drawn, labels=mostly), constant, source.spec) == ()
+
+
+def test_few_images_tell_nothing(
+    source: KerasFile, drawn: LabelledImages, scores: NDArray[np.float32]
+) -> None:
+    few = replace(drawn, images=drawn.images[:20], labels=drawn.labels[:20])
+    assert doubts(few, scores[:20, ::-1], source.spec) == ()
+
+
+def test_the_report_and_the_command_tell(
+    source: KerasFile, drawn: LabelledImages, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = replace(drawn, labels=(drawn.labels + 5) % len(source.spec.labels))
+    report = measure(source, [], images)
+    assert report.to_dict()["doubts"] == list(report.doubts)
+    (doubt,) = report.doubts
+    assert f"**{doubt}.**" in report.to_markdown()
+    finish_parity(report, Path("bundle"), as_json=False)
+    assert doubt in " ".join(capsys.readouterr().err.split())
 
 
 def test_drawn_images_that_do_not_suit(

@@ -12,11 +12,15 @@ import onnxruntime
 import pytest
 
 from hcr_export._keras import keras
+from hcr_export.artifacts import choose
+from hcr_export.conversion import Conversion
 from hcr_export.engines import keras_engine, measure
 from hcr_export.foreign import ModelFacts, adopt, has_spec, parse_normalize
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_export.model_files import model_sha256
 from hcr_export.onnx import INPUT, convert
+from hcr_export.plan import plan
+from hcr_export.tflite_file import TFLiteFile
 from hcr_runtime import EngineError, HcrError, Label, ModelError, SpecError, preprocess
 
 layers = keras.layers
@@ -113,6 +117,10 @@ def test_tensors_from_outside_become_constants(tmp_path: Path) -> None:
     flat = layers.Flatten()(image) * places[: int(np.prod(SMALL))]
     model = keras.Model(image, layers.Dense(3, activation="softmax")(flat))
     source = adopt(saved(model, tmp_path / "m.keras"), facts(), tmp_path).source
+    (planned,) = plan(choose(["float32.tflite"])).artifacts
+    file = TFLiteFile(Conversion(source, TENSORS).flatbuffer(planned))
+    found = np.concatenate([*file.answers(TENSORS)])
+    np.testing.assert_allclose(found, np.asarray(model(TENSORS)), atol=1e-5)
     session = onnxruntime.InferenceSession(convert(source).SerializeToString())
     assert [each.name for each in session.get_inputs()] == [INPUT]
     (answers,) = session.run(None, {INPUT: TENSORS})
@@ -348,8 +356,17 @@ def _of_halves(path: Path, policy: str = "float16") -> Path:
         keras.config.set_dtype_policy("float32")
 
 
+def _of_brain_floats(path: Path) -> Path:
+    return _of_halves(path, "bfloat16")
+
+
 def _graph_of_halves(path: Path) -> Path:
     return _of_halves(path, "mixed_float16")
+
+
+def _lambda_initializer(path: Path) -> Path:
+    dense = layers.Dense(3, kernel_initializer=lambda shape, dtype: np.ones(shape))
+    return saved(network(layers.Flatten(), dense), path)
 
 
 def _text(path: Path) -> Path:
@@ -421,6 +438,8 @@ def _printing_graph(path: Path) -> Path:
         (_lambda_activation, "m.keras", "Python code in place of the name of its activation"),
         (_quantized, "m.keras", "quantized already"),
         (_of_halves, "m.keras", "is of float16"),
+        (_of_brain_floats, "m.keras", "is of bfloat16"),
+        (_lambda_initializer, "m.keras", "holds a Lambda layer"),
         (_graph_of_halves, "m", "computes in float16"),
         (_text, "m.h5", "no HDF5 file"),
         (_text, "m.keras", "no Keras model"),

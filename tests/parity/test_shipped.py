@@ -113,7 +113,7 @@ def test_int8_reads_real_characters_as_well_as_keras(measured: tuple[str, Measur
     total = len(found.data)
     assert right / total >= CLAIMS[name].accuracy
     assert 100 * (right_before - right) / total <= 0.1
-    assert (keras == int8).mean() >= 0.995
+    assert (keras == int8).mean() >= 0.997
 
 
 def test_no_character_is_left_behind(measured: tuple[str, Measured]) -> None:
