@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from hcr_export import benchmark
 from hcr_export._keras import keras
 from hcr_export.artifacts import choose
+from hcr_export.bundle import CalibrationImages, export_bundle
 from hcr_export.conversion import Conversion
-from hcr_export.engines import keras_engine, measure
+from hcr_export.engines import choose_engines, keras_engine, measure
 from hcr_export.foreign import ModelFacts, adopt, has_spec, parse_normalize
 from hcr_export.keras_file import KerasFile, load_keras
+from hcr_export.labelled_images import LabelledImages
+from hcr_export.manifest import BundleError
+from hcr_export.matrix import measure_matrix
 from hcr_export.model_files import model_sha256
 from hcr_export.onnx import INPUT, convert
 from hcr_export.plan import plan
@@ -136,6 +142,34 @@ def test_what_was_adopted_with_code_is_not_loaded_without_a_word(tmp_path: Path)
         measure(keras_engine(), source.path, TENSORS, timed={})
     found = measure(keras_engine(allow_unsafe=True), source.path, TENSORS, timed={})
     np.testing.assert_allclose(found.outputs, np.asarray(source.model(TENSORS)), atol=1e-5)
+
+
+def test_a_bundle_with_code_is_measured_where_it_is_allowed(
+    drawn: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "ROUNDS", 1)
+    monkeypatch.setattr(benchmark, "SECONDS", 0.1)
+    path = _lambda(tmp_path / "m.keras")
+    source = adopt(path, facts(name="own"), tmp_path, allow_unsafe=True).source
+    images = replace(drawn, images=drawn.images[:8], labels=np.arange(8) % 3)
+    export_bundle(
+        source,
+        tmp_path / "bundle",
+        plan=plan(choose(["float32.onnx"])),
+        calibration=CalibrationImages("eight", drawn.images[8:16]),
+        images=images,
+        golden=drawn.images[:2],
+    )
+    engines = choose_engines(["onnxruntime"])
+    with pytest.raises(BundleError, match="holds a Lambda layer"):
+        measure_matrix(tmp_path / "bundle", images, engines)
+    assert measure_matrix(tmp_path / "bundle", images, engines, allow_unsafe=True).passed
+    timed = benchmark.run_benchmark(tmp_path / "bundle", images, allow_unsafe=True)
+    assert {speed.name for speed in timed.speeds} == {"float32.onnx", "keras"}
+    assert (
+        "holds a Lambda layer"
+        in benchmark.run_benchmark(tmp_path / "bundle", images).skipped["keras"]
+    )
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ def test_what_is_not_to_be_cut_off_stays(
     made, plain = _made(job, "int8.tflite"), _made(job, "float32.tflite")
     assert tflite_logits.sharpen(made, plain, letters, 1.0) == made, "all of them are near the best"
 
+    job = _job(find_checkpoint(NANO), letters)
+    made, plain = _made(job, "int8.tflite"), _made(job, "float32.tflite")
+    wide = tflite_logits.sharpen(made, plain, letters, 4.0)
+    assert wide == made, "divided by 4, far fewer are far below the best"
+
     job = _job(find_checkpoint(NANO), letters[:30])
     made, plain = _made(job, "int8.tflite"), _made(job, "float32.tflite")
     low, _ = _range_of_logits(made)
