@@ -166,10 +166,6 @@ def test_a_bundle_with_code_is_measured_where_it_is_allowed(
     assert measure_matrix(tmp_path / "bundle", images, engines, allow_unsafe=True).passed
     timed = benchmark.run_benchmark(tmp_path / "bundle", images, allow_unsafe=True)
     assert {speed.name for speed in timed.speeds} == {"float32.onnx", "keras"}
-    assert (
-        "holds a Lambda layer"
-        in benchmark.run_benchmark(tmp_path / "bundle", images).skipped["keras"]
-    )
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
