@@ -76,12 +76,14 @@ def load(
         paths.extend(files)
         labels.extend([label] * len(files))
     if not paths:
-        if not skipped and not any(folder.iterdir()):
-            raise DataError(f"{folder} is empty", allowed="images, or one folder a class")
+        empty = not skipped and not any(folder.iterdir())
         listing = ", ".join(sorted(skipped)[:8]) or "no folders"
         raise DataError(
-            f"{folder} holds no images of the model's classes (found: {listing})",
+            f"{folder} holds no images: it is empty"
+            if empty
+            else f"{folder} holds no images of the model's classes (found: {listing})",
             allowed="one folder a class, named by text, code point (U+0628), name or index",
+            hint="to calibrate, images without classes will do" if empty else "",
         )
     return Dataset(
         name=f"folder:{root}",

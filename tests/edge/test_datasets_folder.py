@@ -162,7 +162,7 @@ def test_images_are_given_as_they_are(fill: Fill) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        ({}, "no folders"),  # an empty folder
+        ({}, "it is empty"),
         ({"beh": 0}, "holds no images"),  # a class without images
         ({"peh": 2, "cheh": 1}, "found: cheh, peh"),  # only classes that the model lacks
         ({"train/beh": 0, "train/teh": 0}, "holds no images"),

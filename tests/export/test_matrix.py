@@ -66,7 +66,7 @@ def test_float32_agrees_on_every_engine(matrix: EngineMatrix) -> None:
 
 
 def test_refusals_are_told_in_the_engines_words(matrix: EngineMatrix) -> None:
-    refused = cell(matrix, "opencv", "int8.onnx")
+    refused = cell(matrix, "opencv", "int8.tflite")
     assert refused.answer is None
     assert "OpenCV" in refused.words
     assert cell(matrix, "onnxruntime", "int8.tflite").words == "reads no .tflite"
@@ -81,7 +81,7 @@ def test_json_holds_every_cell(matrix: EngineMatrix) -> None:
     document = json.loads(json.dumps(matrix.to_dict(), allow_nan=False))
     assert len(document["cells"]) == len(matrix.cells)
     by_cell = {(c["engine"], c["kind"]): c for c in document["cells"]}
-    ran, refused = by_cell["onnxruntime", "int8.onnx"], by_cell["opencv", "int8.onnx"]
+    ran, refused = by_cell["onnxruntime", "int8.onnx"], by_cell["opencv", "int8.tflite"]
     assert ran["runs"]
     assert 0 < ran["latency_us"]["p50"] <= ran["latency_us"]["p95"]
     assert not refused["runs"]
