@@ -147,8 +147,9 @@ class LiveSource:
 
     def close(self) -> None:
         """Stop reading, and let the source go."""
-        self._closed.set()
-        self.state = "closed"
+        with self._news:
+            self._closed.set()
+            self.state = "closed"
         self._interrupt()
         until = time.monotonic() + STOP_SECONDS
         for reader in self._readers:
@@ -178,12 +179,18 @@ class LiveSource:
             raise CameraError(f"{self.title} gives no frames", hint="is it in use?")
         if self.state == "live":
             _log.warning("%s gives no frames: opening it again", self.title)
-        self.state = "stalled"
+        self._tell("stalled")
         if sum(thread.is_alive() for thread in self._readers) < MOST_STUCK:
             self.reopened += 1
             self._begin()
         else:
             self._alive = time.monotonic()
+
+    def _tell(self, state: LiveState) -> None:
+        """Change the state, unless the source was closed meanwhile."""
+        with self._news:
+            if not self._closed.is_set():
+                self.state = state
 
     def _current(self, turn: int) -> bool:
         return turn == self._turn and not self._closed.is_set()
@@ -233,7 +240,7 @@ class LiveSource:
                 self._latest = Frame(self._count, seconds, image, encoded, now)
                 self._count += 1
                 self._alive = now
-                self.state = "live"
+                self._tell("live")
                 self._news.notify()
 
     def _fail(self, error: Exception) -> None:
@@ -250,7 +257,7 @@ class LiveSource:
             known = isinstance(error, CameraError)
             reason = str(error) if known else f"{self.title}: {type(error).__name__}"
             _log.warning("%s; opening it again", " ".join(reason.split()))
-        self.state = "reopening"
+        self._tell("reopening")
 
 
 class _OpenCvCapture:

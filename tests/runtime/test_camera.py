@@ -436,3 +436,24 @@ def test_stalled_reader_is_interrupted_and_counted_once() -> None:
         live._readers[0].join(30)
         assert (first.closed, live.reopened) == (True, 1)
         rest.set()
+
+
+def test_closed_while_a_frame_comes_it_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader has its frame, and is about to tell of it, as another thread closes the source."""
+    live = LiveSource("0", open_capture=lambda: FakeCapture([picture(9), picture(9)]))
+    real, asked = live._current, []
+
+    def current(turn: int) -> bool:
+        answer = real(turn)
+        asked.append(turn)
+        if len(asked) == 3:  # with the frame in hand
+            live._closed.set()
+            live.state = "closed"
+        return answer
+
+    monkeypatch.setattr(live, "_current", current)
+    live._begin()
+    live._readers[0].join(5)
+    assert not live._readers[0].is_alive()
+    assert live._latest is not None, "the frame came"
+    assert live.state == "closed"
