@@ -66,11 +66,10 @@ def call_contained(function: Any, *inputs: Any, **named: Any) -> Any:
         function.set_external_captures(captured)
 
 
-def operations(function: Any) -> set[str]:
-    """Names of the operations of a concrete function, and of those within it."""
+def nodes(function: Any) -> list[Any]:
+    """The operations of a concrete function, and of those within it, as ``NodeDef``."""
     graph = function.graph.as_graph_def()
-    nodes = (*graph.node, *(node for each in graph.library.function for node in each.node_def))
-    return {node.op for node in nodes}
+    return [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
 
 
 __all__ = [
@@ -78,7 +77,7 @@ __all__ = [
     "inlined",
     "is_contained",
     "mlir_quantize",
-    "operations",
+    "nodes",
     "tf",
     "tf2onnx",
 ]

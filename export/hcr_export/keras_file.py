@@ -82,10 +82,6 @@ def load_keras(path: Path, allow_unsafe: bool = False) -> KerasFile:
     shapes = (tuple(model.input_shape[1:]), model.output_shape[-1])
     if shapes != wanted:
         raise SpecError(f"{path.name} maps {shapes[0]} to {shapes[1]} classes", allowed=str(wanted))
-    for layer in flat_layers(model):
-        if isinstance(layer, keras.layers.Normalization):
-            # As tensors they would be captured from outside the graph that is converted.
-            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     return KerasFile(path, model, spec, file_sha256(path))
 
 

@@ -42,7 +42,8 @@ def convert(source: KerasFile, border: Border | None = None) -> onnx.ModelProto:
     Goes through a TensorFlow function: tf2onnx's `from_keras` fails on Keras 3 Sequential models.
     """
     border = border or Border()
-    function = inference_function(source, border)
+    with inlined():
+        function = inference_function(source, border)
     for opset in OPSETS:
         try:
             with quiet(), inlined():

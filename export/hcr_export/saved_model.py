@@ -154,7 +154,7 @@ def load_saved_model(folder: Path, allow_unsafe: bool = False) -> Any:
             f" and {counted(len(outputs), 'output')}",
             allowed="a classifier of one image, with one output",
         )
-    if half := _half_in(function.graph.as_graph_def()):
+    if half := _half_in(function):
         raise ModelError(
             f"{folder.name} computes in {half}, which not all engines can",
             allowed="a graph in float32",
@@ -183,10 +183,9 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _half_in(graph: Any) -> str:
-    """Which type of 16 bits an operation of a graph, or of a function in it, is of, if any."""
-    from hcr_export._tensorflow import tf
+def _half_in(function: Any) -> str:
+    """Which type of 16 bits an operation of a concrete function is of, if any."""
+    from hcr_export._tensorflow import nodes, tf
 
-    nodes = (*graph.node, *(node for each in graph.library.function for node in each.node_def))
-    types = {node.attr["T"].type for node in nodes}
+    types = {node.attr["T"].type for node in nodes(function)}
     return next((t.name for t in (tf.float16, tf.bfloat16) if t.as_datatype_enum in types), "")

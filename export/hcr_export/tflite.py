@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_export._quiet import quiet
-from hcr_export._tensorflow import call_contained, is_contained, mlir_quantize, operations, tf
+from hcr_export._tensorflow import call_contained, is_contained, mlir_quantize, nodes, tf
 from hcr_export.artifacts import UnsupportedError
 from hcr_export.keras_file import KerasFile, append_spec
 from hcr_export.plan import Border, Planned
@@ -37,7 +37,7 @@ def convert(source: KerasFile, planned: Planned, calibration: NDArray[np.float32
     # Integers at the border carry their scale; only other files normalise inside.
     border = Border(batch=1) if planned.full_integer else planned.border
     function = inference_function(source, border).get_concrete_function()
-    if planned.full_integer and operations(function) & _LOOPS:
+    if planned.full_integer and any(node.op in _LOOPS for node in nodes(function)):
         # The converter's calibration ends the process.
         raise UnsupportedError(
             "the converter cannot quantize loops (of recurrent layers: unroll=True)"

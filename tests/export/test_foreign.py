@@ -117,10 +117,11 @@ def test_a_grouped_convolution_becomes_onnx(name: str, tmp_path: Path) -> None:
 
 
 def test_tensors_from_outside_become_constants(tmp_path: Path) -> None:
-    """Such as the places of a transformer; of NumPy they are constants anyway."""
+    """Such as the places of a transformer; beside a layer that is a function of its own."""
     places = keras.ops.convert_to_tensor(np.arange(432, dtype=np.float32) / 432)
     image = keras.Input(SMALL)
-    flat = layers.Flatten()(image) * places[: int(np.prod(SMALL))]
+    grouped = layers.Conv2D(6, 3, groups=2, padding="same")(layers.Conv2D(4, 3)(image))
+    flat = layers.Flatten()(grouped)[:, :144] * places[:144]
     model = keras.Model(image, layers.Dense(3, activation="softmax")(flat))
     source = adopt(saved(model, tmp_path / "m.keras"), facts(), tmp_path).source
     (planned,) = plan(choose(["float32.tflite"])).artifacts
