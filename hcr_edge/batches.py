@@ -20,7 +20,7 @@ from hcr_edge.typefaces import Typefaces
 from hcr_export._keras import keras
 from hcr_export.keras_file import KerasFile, load_keras
 from hcr_runtime import ModelSpec, preprocess, probabilities
-from hcr_runtime.image import to_gray
+from hcr_runtime.image import GrayImage, to_gray
 from hcr_runtime.ink import extract_ink, lift_ink
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class InkBatches(keras.utils.PyDataset):
 
     Raises:
         ModelError: A teacher is missing or damaged.
-        RecipeError: A teacher reads other classes or other tensors.
+        RecipeError: A teacher reads other classes, or prepares its tensors otherwise.
     """
 
     def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
@@ -120,11 +120,10 @@ class InkBatches(keras.utils.PyDataset):
 
     def _images(
         self, chosen: NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[list[GrayImage], NDArray[np.float32]]:
         """What teachers see, as it was written, and what is learned from: as it was scanned."""
         if self.plain is not None or self.augment is None:
-            plain = np.asarray(self.plain)[chosen]
-            return plain, plain
+            return [self.inks[i] for i in chosen], np.asarray(self.plain)[chosen]
         seen, images = [], []
         for i in chosen:
             ink = self.inks[i]
@@ -133,13 +132,11 @@ class InkBatches(keras.utils.PyDataset):
                 ink = self.siblings.write(int(i), rng)
             joined = self.augment.join(ink, self.texts[i], rng)
             written = self.augment.write(joined, rng)
-            scanned = self.augment.scan(written, rng)
-            images.append(preprocess(scanned, self.spec))
+            images.append(preprocess(self.augment.scan(written, rng), self.spec))
             if self.teachers and joined is not self.inks[i]:  # they need not know such letters
                 written = self.augment.write(self.inks[i], rng)
-            alike = scanned is written or not self.teachers
-            seen.append(images[-1] if alike else preprocess(written, self.spec))
-        return np.stack(seen), np.stack(images)
+            seen.append(written)
+        return seen, np.stack(images)
 
     def _drawings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
         kinds = [TRAINED[i] for i in rng.integers(len(TRAINED), size=self.outliers)]
@@ -169,13 +166,13 @@ class InkBatches(keras.utils.PyDataset):
 
 
 def open_teacher(name: str, spec: ModelSpec) -> KerasFile:
-    """Load a checkpoint that can teach a model described by `spec`.
+    """Load a checkpoint that can teach a model described by `spec`; its tensors may be larger.
 
     Raises:
-        RecipeError: It reads other classes or other tensors.
+        RecipeError: It reads other classes, or prepares its tensors otherwise.
     """
     teacher = load_keras(find_checkpoint(name))
-    for what in ("labels", "input", "preprocess"):
+    for what in ("labels", "preprocess"):
         if getattr(teacher.spec, what) != getattr(spec, what):
             raise RecipeError(
                 f"the teacher {name} has not the {what} of what it shall teach",
@@ -184,6 +181,7 @@ def open_teacher(name: str, spec: ModelSpec) -> KerasFile:
     return teacher
 
 
-def _answers(teacher: KerasFile, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def _answers(teacher: KerasFile, inks: list[GrayImage]) -> NDArray[np.float32]:
+    images = np.stack([preprocess(ink, teacher.spec) for ink in inks])
     output = np.asarray(teacher.model.predict_on_batch(images), np.float32)
     return probabilities(output, teacher.spec)

@@ -227,9 +227,9 @@ class Epochs:
         return best
 
 
-def _outline(model: Any) -> list[tuple[str, list[tuple[int, ...]]]]:
-    """Which layers a network has, and the shapes of their weights."""
+def _outline(model: Any) -> list[tuple[str, list[tuple[int | None, ...]]]]:
+    """Which layers a network has, and the shapes of their outputs and weights."""
     return [
-        (type(layer).__name__, [tuple(weight.shape) for weight in layer.weights])
+        (type(layer).__name__, [tuple(part.shape) for part in (layer.output, *layer.weights)])
         for layer in model.layers
     ]

@@ -31,6 +31,7 @@ class Recipe:
         protocol: ``official``: the data set's own split. ``writers``: its parts joined and
             split anew, a fifth of the writers being the test set.
         fold: Which fifth, 0 to 4 (protocol ``writers``).
+        side: Pixels of the network's square input; glyphs are centred in it.
         epochs: At most this many.
         batch_size: Images in a step.
         learning_rate: The highest.
@@ -45,8 +46,8 @@ class Recipe:
         augmentation: None, or the strengths.
         views: Each letter is augmented in so many ways, which then come again, with the teachers'
             answers to them: a long schedule for the price of a short one's augmentation. They are
-            kept in memory: 1 KB for each image of 32x32, and for each drawing that joins it. 0:
-            another way each epoch. Needs `augmentation`.
+            kept in memory: 1 KB for each image of 32x32 pixels, and for each drawing that joins
+            it. 0: another way each epoch. Needs `augmentation`.
         source: What lends its trained body to `transfer`: a shipped checkpoint, a run folder, a
             ``.keras`` file, or ``imagenet:NAME`` for one of `architectures.APPLICATIONS`
             (``random:NAME`` without its weights).
@@ -77,6 +78,7 @@ class Recipe:
     test_dataset: str | None = None
     protocol: Literal["official", "writers"] = "official"
     fold: int = 0
+    side: int = 32
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 0.001
@@ -109,6 +111,7 @@ class Recipe:
             ("test_dataset", (str, type(None)), lambda v: v != "", "a data set's name, or null"),
             ("protocol", str, PROTOCOLS.__contains__, ", ".join(PROTOCOLS)),
             ("fold", int, lambda v: 0 <= v < FOLDS, f"0 to {FOLDS - 1}"),
+            ("side", int, lambda v: 16 <= v <= 128, "16 to 128"),
             ("epochs", int, lambda v: 1 <= v <= 100_000, "1 to 100000"),
             ("batch_size", int, lambda v: 1 <= v <= 65536, "1 to 65536"),
             ("learning_rate", (int, float), lambda v: 0 < v <= 10, "a number above 0, to 10"),

@@ -47,6 +47,7 @@ from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_file import load_keras, save_keras
 from hcr_runtime import (
+    InputSpec,
     ModelSpec,
     Provenance,
     RejectionSpec,
@@ -100,6 +101,7 @@ def train(
     spec = ModelSpec(
         name=recipe.name,
         labels=training.label_set,
+        input=InputSpec(recipe.side, recipe.side),
         output=architecture.output,
         provenance=Provenance(
             training_data=f"{training.title}, {protocol_of(recipe, training)} split,"

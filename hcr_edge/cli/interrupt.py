@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ _deferred = False
 
 def listen() -> None:
     """Turn these signals into `KeyboardInterrupt`; what nohup lets pass stays so."""
+    # When all is told TensorFlow takes a second to end, in which nothing is left to interrupt.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows

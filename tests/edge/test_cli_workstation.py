@@ -208,6 +208,25 @@ def test_interrupted_export_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+ENDING = """
+import atexit, time
+atexit.register(lambda: (print("told", flush=True), time.sleep(1)))
+from hcr_edge.cli import interrupt
+interrupt.listen()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+def test_what_is_done_is_not_interrupted() -> None:
+    """TensorFlow takes a second to end, when the result is told already."""
+    process = subprocess.Popen([sys.executable, "-c", ENDING], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "told\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_interrupted_training_says_how_to_go_on(
     cli, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,8 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("epochs: true", "epochs"),  # YAML's true counts as 1
         ("epochs:", "epochs"),  # a value forgotten
         ("batch_size: 0", "batch_size"),
+        ("side: 8", "side"),
+        ("side: [32, 32]", "side"),
         ("batch_size: 1e9", "batch_size"),
         ("learning_rate: 0", "learning_rate"),
         ("learning_rate: -0.1", "learning_rate"),

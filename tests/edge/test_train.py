@@ -63,6 +63,15 @@ def test_what_was_run_can_be_run_again(base_run) -> None:
     assert str(base_run.path.parent) not in json.dumps(environment)
 
 
+def test_the_input_may_have_another_size(few_writers, data_dir: Path, tmp_path: Path) -> None:
+    recipe = Recipe("larger", "ahcd-baseline", side=44, epochs=4, batch_size=64)
+    result = train(recipe, tmp_path / "run", data_dir=data_dir)
+    model = load_keras(tmp_path / "run" / "model.keras")
+    assert (model.spec.input.height, model.spec.input.width) == (44, 44)
+    assert model.model.input_shape[1:] == (44, 44, 1)
+    assert result["test"]["accuracy"] > 0.3
+
+
 def test_history_has_a_row_an_epoch_and_the_watcher_was_told(base_run) -> None:
     rows = _history(base_run.path)
     assert [row["epoch"] for row in rows] == [1, 2]

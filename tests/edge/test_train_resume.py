@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcr_edge.architectures import ARCHITECTURES, Architecture
+from hcr_edge.architectures import (
+    ARCHITECTURES,
+    Architecture,
+    Shape,
+)
 from hcr_edge.augment import Augmentation
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
@@ -39,14 +43,14 @@ ALL = replace(
 PLATEAU = replace(PLAIN, name="plateau", epochs=3, learning_rate=1e-9, plateau_patience=1)
 
 
-def _tiny(dropout: float) -> Architecture:
+def _tiny(dropout: float, strides: int = 4) -> Architecture:
     """Quick to build, with batch statistics to keep."""
 
-    def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
+    def build(shape: Shape, classes: int) -> keras.Model:
         image = keras.Input(shape)
-        x = keras.layers.Conv2D(8, 5, strides=4, use_bias=False)(image)
+        x = keras.layers.Conv2D(8, 5, strides=strides, use_bias=False)(image)
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
-        x = keras.layers.Dropout(dropout)(keras.layers.Flatten()(x))
+        x = keras.layers.Dropout(dropout)(keras.layers.GlobalAveragePooling2D()(x))
         return keras.Model(image, keras.layers.Dense(classes)(x))
 
     return Architecture("tiny", "logits", "for the tests", build)
@@ -187,12 +191,12 @@ def test_a_run_from_before_a_recipe_had_a_field_goes_on(interrupted: Path) -> No
     assert train(ALL, interrupted, resume=True)["epochs"] == ALL.epochs
 
 
+@pytest.mark.parametrize("other", [ARCHITECTURES["lenet5"], _tiny(0.4, strides=3)])
 def test_a_run_of_an_earlier_network_is_refused(
-    interrupted: Path, monkeypatch: pytest.MonkeyPatch
+    other: Architecture, interrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network may be built otherwise after an update, and keep its name."""
     before = _files(interrupted)
-    other = replace(ARCHITECTURES[ALL.arch], build=ARCHITECTURES["lenet5"].build)
     monkeypatch.setitem(ARCHITECTURES, ALL.arch, other)
     with pytest.raises(RecipeError, match=f"another {ALL.arch}, of an earlier version.*overwrite"):
         train(ALL, interrupted, resume=True)
