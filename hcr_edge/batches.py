@@ -33,7 +33,7 @@ class InkBatches(keras.utils.PyDataset):
 
     Raises:
         ModelError: A teacher is missing or damaged.
-        RecipeError: A teacher reads other classes, or prepares its tensors otherwise.
+        RecipeError: A teacher reads other classes.
     """
 
     def __init__(self, data: Dataset, spec: ModelSpec, recipe: Recipe) -> None:
@@ -67,7 +67,7 @@ class InkBatches(keras.utils.PyDataset):
         self.plain = (
             np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
         )
-        self.distill = recipe.distill
+        self.distill, self.soften = recipe.distill, recipe.soften
         self.teachers = [open_teacher(name, spec) for name in recipe.teachers]
         self.views, self.epochs = recipe.views, recipe.epochs
         if self.views and (spec.preprocess.mean, spec.preprocess.std) != (0, 1):
@@ -106,7 +106,7 @@ class InkBatches(keras.utils.PyDataset):
         seen, images = self._images(chosen, rng)
         targets = self.labels[chosen]
         if self.teachers:
-            answers = np.mean([_answers(teacher, seen) for teacher in self.teachers], axis=0)
+            answers = self._answers(seen)
             targets = (1 - self.distill) * targets + self.distill * answers
         strange = self._drawings(rng) + self._compositions(rng)
         if strange:
@@ -138,6 +138,16 @@ class InkBatches(keras.utils.PyDataset):
             seen.append(written)
         return seen, np.stack(images)
 
+    def _answers(self, inks: list[GrayImage]) -> NDArray[np.float32]:
+        """The mean of the teachers' probabilities, at the temperature at which they teach."""
+        answers = []
+        for teacher in self.teachers:
+            images = np.stack([preprocess(ink, teacher.spec) for ink in inks])
+            output = np.asarray(teacher.model.predict_on_batch(images), np.float32)
+            soft = probabilities(output, teacher.spec) ** (1 / self.soften)
+            answers.append(soft / soft.sum(axis=1, keepdims=True))
+        return np.asarray(np.mean(answers, axis=0), np.float32)
+
     def _drawings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
         kinds = [TRAINED[i] for i in rng.integers(len(TRAINED), size=self.outliers)]
         return [preprocess(draw_outlier(kind, rng), self.spec) for kind in kinds]
@@ -166,22 +176,15 @@ class InkBatches(keras.utils.PyDataset):
 
 
 def open_teacher(name: str, spec: ModelSpec) -> KerasFile:
-    """Load a checkpoint that can teach a model described by `spec`; its tensors may be larger.
+    """Load a checkpoint that can teach a model described by `spec`; it makes tensors of its own.
 
     Raises:
-        RecipeError: It reads other classes, or prepares its tensors otherwise.
+        RecipeError: It reads other classes.
     """
     teacher = load_keras(find_checkpoint(name))
-    for what in ("labels", "preprocess"):
-        if getattr(teacher.spec, what) != getattr(spec, what):
-            raise RecipeError(
-                f"the teacher {name} has not the {what} of what it shall teach",
-                hint="train it with the same data set and preprocessing",
-            )
+    if teacher.spec.labels != spec.labels:
+        raise RecipeError(
+            f"the teacher {name} has not the labels of what it shall teach",
+            hint="train it with the same data set",
+        )
     return teacher
-
-
-def _answers(teacher: KerasFile, inks: list[GrayImage]) -> NDArray[np.float32]:
-    images = np.stack([preprocess(ink, teacher.spec) for ink in inks])
-    output = np.asarray(teacher.model.predict_on_batch(images), np.float32)
-    return probabilities(output, teacher.spec)

@@ -49,6 +49,7 @@ from hcr_export.keras_file import load_keras, save_keras
 from hcr_runtime import (
     InputSpec,
     ModelSpec,
+    PreprocessSpec,
     Provenance,
     RejectionSpec,
     accepts,
@@ -113,10 +114,13 @@ def train(
         ),
     )
     # Whatever is wrong with what the recipe names shows before the folder is made.
+    body = None
+    if recipe.source is not None:
+        body, preparation = _body(recipe.source, spec)
+        spec = replace(spec, preprocess=preparation)
     batches = InkBatches(training, spec, recipe)
     if batches.written:
         spec = replace(spec, provenance=with_typefaces(spec.provenance))
-    body = None if recipe.source is None else _body(recipe.source, spec)
     state = folder.open(recipe, resume)
     epochs = Epochs(recipe, folder, spec, state, batches, body, watcher)
     valid_x, valid_y = tensors(validation, spec), validation.labels
@@ -192,20 +196,20 @@ def fit_temperature(
     return min(grid, key=loss)
 
 
-def _body(source: str, spec: ModelSpec) -> Any:
-    """The trained body that `source` names, from the ink tensors of `spec` to features."""
+def _body(source: str, spec: ModelSpec) -> tuple[Any, PreprocessSpec]:
+    """The trained body that `source` names, from ink tensors to features, and how they are made."""
     shape = (spec.input.height, spec.input.width, spec.input.channels)
     weights, _, application = source.partition(":")
     with quiet():
         if application and weights in ("imagenet", "random"):
             known = "imagenet" if weights == "imagenet" else None
-            return application_body(application, shape, known)
+            return application_body(application, shape, known), spec.preprocess
         lender = load_keras(find_checkpoint(source))
-    if (lender.spec.input, lender.spec.preprocess) != (spec.input, spec.preprocess):
+    if lender.spec.input != spec.input:
         raise RecipeError(
             f"the source {source} was trained on other tensors", allowed=f"{spec.input}"
         )
-    return body_of(lender.model)
+    return body_of(lender.model), lender.spec.preprocess
 
 
 def _draw_neighbours(data: Dataset, spec: ModelSpec) -> dict[str, list[NDArray[np.uint8]]]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hcr_runtime.engines import open_engine
 from hcr_runtime.errors import ModelError
 from hcr_runtime.preprocess import preprocess
-from hcr_runtime.spec import ModelSpec
+from hcr_runtime.spec import NEWEST_PREPROCESS, ModelSpec
 
 # A tensor of another OpenCV build may differ by this many steps of 1/255 and still be right.
 TENSOR_STEPS = 2
@@ -157,10 +157,11 @@ def _read(folder: Path, model: str) -> tuple[dict[str, Any], NDArray[np.float32]
         flat = np.fromfile(folder / "tensors.f32", dtype="<f4")
         shape = (len(vectors["cases"]), *vectors["tensor_shape"])
         tensors = flat.astype(np.float32).reshape(shape)
-        for name, wanted in (("schema_version", 1), ("preprocess_version", 1)):
-            if vectors[name] != wanted:
+        for name, newest in (("schema_version", 1), ("preprocess_version", NEWEST_PREPROCESS)):
+            if vectors[name] not in range(1, newest + 1):
                 raise ModelError(
-                    f"{folder} holds golden vectors of {name} {vectors[name]}", allowed=str(wanted)
+                    f"{folder} holds golden vectors of {name} {vectors[name]}",
+                    allowed=f"at most {newest}",
                 )
         for case, tensor in zip(vectors["cases"], tensors, strict=True):
             if model not in case["outputs"]:

@@ -13,6 +13,7 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 from hcr_runtime.paper_level import differences
+from hcr_runtime.spec import NEWEST_PREPROCESS
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
 # time, and leaves at least twice the tensor's resolution.
@@ -24,6 +25,11 @@ CLEAR_CONTRAST = 30.0
 NOISE_RATIO = 11.0
 # Ink above this level belongs to the glyph: low, because small dots are faint.
 INK_LEVEL = 50
+# What is no darker than this share of Otsu's threshold is paper, in version 1; in version 2 what is
+# no darker than its grain may be: three levels, and so many times the grain's mean.
+FAINT, FAINTEST, GRAIN_RATIO = 0.35, 3.0, 7.5
+# Version 2 draws faint ink darker, the more the cleaner the paper is.
+_DARKER = np.rint(255 * (np.arange(256) / 255) ** 0.7).astype(np.uint8)
 # A box of ink fills its image from this share of its width or height on.
 FILLING = 0.85
 # So much of a box is ink, and the box takes so much of both of its image's sides, if it is solid.
@@ -116,10 +122,19 @@ def _has_bar(end: GrayImage, axis: int, thickest: int) -> bool:
     return bool((np.diff(bars)[::2] <= thickest).any())
 
 
-def extract_ink(gray: GrayImage) -> GrayImage:
+def extract_ink(gray: GrayImage, version: int = NEWEST_PREPROCESS) -> GrayImage:
     """Return the ink of a grey image: uint8, 0 for paper, about 255 for ink.
 
     Images whose longer side exceeds `WORK_SIDE` come back shrunk. A blank image gives zeros.
+
+    Args:
+        gray: Uint8 of shape (H, W).
+        version: Of the preprocessing, 1 or 2; see `hcr_runtime.preprocess`.
+
+    >>> letter = np.zeros((32, 32), np.uint8)
+    >>> letter[12:26, 14:17], letter[6:8, 15:17] = 230, 35  # and its dot, faint
+    >>> [int(extract_ink(letter, version)[6, 15]) > INK_LEVEL for version in (1, 2)]
+    [False, True]
     """
     ink = lift_ink(gray)
     threshold, dark = cv2.threshold(ink, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
@@ -129,9 +144,17 @@ def extract_ink(gray: GrayImage) -> GrayImage:
     noise = (cv2.mean(ink)[0] * pixels - level * inked) / max(pixels - inked, 1)
     if level < max(MIN_CONTRAST, min(NOISE_RATIO * noise, CLEAR_CONTRAST)):
         return np.zeros_like(ink)
-    floor = 0.35 * threshold
+    most = floor = FAINT * threshold
+    if version > 1:
+        _, faint = cv2.threshold(ink, floor, 0, cv2.THRESH_TOZERO_INV)
+        grain = cv2.sumElems(faint)[0] / max(pixels - inked, 1)
+        floor = min(most, FAINTEST + GRAIN_RATIO * grain)
     gain = 255 / (level - floor)
-    return np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+    stretched = np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+    if floor >= most:
+        return stretched
+    darker, share = cv2.LUT(stretched, _DARKER), floor / most
+    return np.asarray(cv2.addWeighted(darker, 1 - share, stretched, share, 0), np.uint8)
 
 
 def lift_ink(gray: GrayImage) -> GrayImage:

@@ -1,10 +1,11 @@
 """The one preprocessing: from an image of one glyph to the model's input tensor.
 
 Training, calibration, parity, evaluation and the device all call `preprocess`, with the
-parameters in the model's spec. Version 1, with the fit ``center``, in this order:
+parameters in the model's spec. With the fit ``center``, in this order:
 
 1. `extract_ink`: bright ink on 0, freed from its paper (`hcr_runtime.ink`). Where noise hides the
-   glyph, the image is smoothed first.
+   glyph, the image is smoothed first. Version 2 keeps faint ink where the paper is clean, and draws
+   it darker: dots of small scans, which version 1 takes for paper.
 2. `place_glyph`: the bounding box of the ink, without specks, goes to the middle of the tensor.
    Its size relative to the image (the writing box) is kept between two limits. Strokes too thin
    to survive the shrinking are thickened before it.
@@ -26,7 +27,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.image import GrayImage, ImageLike, to_bgr, to_gray
 from hcr_runtime.ink import INK_LEVEL, NO_INK, Extent, extract_ink, is_dark, measure, shrink
-from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
+from hcr_runtime.spec import NEWEST_PREPROCESS, InputSpec, ModelSpec, PreprocessSpec
 
 # Connected components with this share of the ink are the glyph's main parts.
 MAIN_SHARE = 0.05
@@ -133,7 +134,7 @@ def prepare(
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    ink, extent, box, _ = find_glyph(gray, lines)
+    ink, extent, box, _ = find_glyph(gray, lines, params.version)
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -142,7 +143,7 @@ def prepare(
     return to_tensor(glyph, params), extent
 
 
-def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
+def find_glyph(gray: GrayImage, lines: bool = False, version: int = NEWEST_PREPROCESS) -> Found:
     """Find the ink of one glyph, and its box.
 
     An image that is full of specks, or whose ink does not stand out of its noise, is smoothed: by
@@ -152,6 +153,7 @@ def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
     Args:
         gray: Uint8 of shape (H, W).
         lines: Whether to look for lines too; see `measure`.
+        version: See `extract_ink`.
 
     >>> paper = np.full((64, 64), 250, np.uint8)
     >>> paper[20:44, 28:36] = 20
@@ -161,23 +163,24 @@ def find_glyph(gray: GrayImage, lines: bool = False) -> Found:
     ([30, 20, 40, 40], 0)
     """
     gray = shrink(gray)
-    found = _find_in(gray, lines)
+    found = _find_in(gray, lines, version)
     if found.is_clear:
         return found
     median = np.asarray(cv2.medianBlur(gray, 3), np.uint8)
-    smoothed = _find_in(median, lines)
+    smoothed = _find_in(median, lines, version)
     # The median loses strokes of a pixel, as it does specks.
     if smoothed.area < KEPT * found.area:
         median = gray
     elif smoothed.is_clear:
         return smoothed
-    smoothed = _find_in(np.asarray(cv2.GaussianBlur(median, (0, 0), 1.0), np.uint8), lines)
+    blurred = np.asarray(cv2.GaussianBlur(median, (0, 0), 1.0), np.uint8)
+    smoothed = _find_in(blurred, lines, version)
     # What is full of specks still is no noisy glyph, but a texture.
     return smoothed if smoothed.is_clear or smoothed.box is None else found
 
 
-def _find_in(gray: GrayImage, lines: bool) -> Found:
-    ink = extract_ink(gray)
+def _find_in(gray: GrayImage, lines: bool, version: int) -> Found:
+    ink = extract_ink(gray, version)
     extent = measure(ink, lines)
     return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None, gray)
 

@@ -18,6 +18,8 @@ from hcr_runtime.arguments import check_type, received
 from hcr_runtime.errors import SpecError
 from hcr_runtime.spec_json import Typed, build, mapping
 
+# Of `hcr_runtime.preprocess`: models name the version that they were trained with.
+NEWEST_PREPROCESS = 2
 SCHEMA_VERSION = 1
 
 # A name becomes part of file names.
@@ -95,12 +97,12 @@ class InputSpec(Typed):
 
 @dataclass(frozen=True, slots=True)
 class PreprocessSpec(Typed):
-    """Parameters of `hcr_runtime.preprocess`, version 1.
+    """Parameters of `hcr_runtime.preprocess`.
 
     Lengths are fractions of the tensor's side, so that they hold for any input size.
 
     Attributes:
-        version: Version of the algorithm; a change of its behaviour is a new one.
+        version: Version of the algorithm, 1 or 2; a change of its behaviour is a new one.
         zoom: Magnification of the writing box. The box is the whole image: glyphs keep their
             size relative to it, because د and ر differ in size as much as in shape. This and the
             next three are for the fit ``center``.
@@ -123,7 +125,7 @@ class PreprocessSpec(Typed):
     'area'
     """
 
-    version: int = 1
+    version: int = NEWEST_PREPROCESS
     zoom: float = 1.35
     min_side: float = 0.44
     max_side: float = 0.82
@@ -369,8 +371,8 @@ def _preprocess_checks(params: PreprocessSpec, shape: InputSpec) -> tuple[Check,
         (
             "preprocess.version",
             params.version,
-            params.version == 1,
-            "1; a newer model needs a newer hcr-edge-runtime",
+            1 <= params.version <= NEWEST_PREPROCESS,
+            f"1 to {NEWEST_PREPROCESS}; a newer model needs a newer hcr-edge-runtime",
         ),
         ("preprocess.fit", params.fit, params.fit in FITS, ", ".join(FITS)),
         (

@@ -85,6 +85,17 @@ def test_the_body_is_frozen_then_tuned(few: None, data_dir: Path, tmp_path: Path
     assert not _moved(_weights(cut / "model.keras"), _weights(whole / "model.keras"))
 
 
+def test_tensors_are_made_as_the_lender_was_shown_them(
+    few: None, data_dir: Path, tmp_path: Path
+) -> None:
+    """A body that was trained with an older preprocessing knows nothing of the newest."""
+    source = "russian-letters"
+    lender = load_keras(find_checkpoint(source)).spec
+    assert lender.preprocess.version == 1
+    train(_recipe(source=source, epochs=2, frozen_epochs=1), tmp_path / "run", data_dir=data_dir)
+    assert load_keras(tmp_path / "run" / "model.keras").spec.preprocess == lender.preprocess
+
+
 def test_patience_begins_anew_when_all_is_tuned(few: None, data_dir: Path, tmp_path: Path) -> None:
     """A head that learns nothing more is no reason not to tune the body."""
     recipe = _recipe(

@@ -188,7 +188,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "tensors zero": holding("tensors.f32", bytes(6 * 4096)),
     # Made by a newer version.
     "schema 2": edited(lambda vectors: vectors.update(schema_version=2)),
-    "preprocessing 2": edited(lambda vectors: vectors.update(preprocess_version=2)),
+    "preprocessing 3": edited(lambda vectors: vectors.update(preprocess_version=3)),
     # Parts that are missing or of another type.
     "no cases": edited(lambda vectors: vectors.pop("cases")),
     "no shape": edited(lambda vectors: vectors.pop("tensor_shape")),

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcr_edge.datasets import load_dataset
-from hcr_runtime import Classifier, InputSpec, ModelSpec, preprocess
+from hcr_runtime import Classifier, InputSpec, ModelSpec, PreprocessSpec, preprocess
 from hcr_runtime.image import to_gray
-from hcr_runtime.ink import WORK_SIDE, extract_ink, is_dark
+from hcr_runtime.ink import WORK_SIDE, extract_ink, is_dark, lift_ink
 from hcr_runtime.preprocess import find_glyph
 
 Image = NDArray[np.uint8]
@@ -433,3 +433,32 @@ def test_images_without_noise_keep_their_pixels(tiles: list[Image]) -> None:
         np.testing.assert_array_equal(ink, extract_ink(tile))
         assert box is not None
         assert box.specks <= 4
+
+
+@pytest.mark.parametrize("letter", ["U+062E", "U+0630", "U+0632", "U+0636", "U+0638", "U+063A"])
+def test_faint_dots_are_ink_where_the_paper_is_clean(
+    letter: str, spec: ModelSpec, samples_dir: Path
+) -> None:
+    """Small scans fade them to a fifth of a stroke's darkness: then ذ was د."""
+    seen = 0
+    for path in sorted((samples_dir / "arabic-letters" / "test" / letter).glob("*.png")):
+        ink = lift_ink(to_gray(path))
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 60).astype(np.uint8))
+        if len(stats) != 3:
+            continue  # the dot touches its letter
+        dot = cv2.dilate((labels == 1 + np.argmin(stats[1:, 4])).astype(np.uint8), np.ones((3, 3)))
+        faint = np.where(dot, ink * 0.18, ink).astype(np.uint8)
+        without = np.where(dot, 0, ink).astype(np.uint8)
+        shown = []
+        for version in (1, 2):
+            told = replace(spec, preprocess=PreprocessSpec(version=version))
+            shown.append(np.abs(preprocess(faint, told) - preprocess(without, told)).max())
+        seen += shown[1] > 0.2 and shown[0] < 0.1
+    assert seen >= 20
+
+
+def test_faint_ink_in_grain_is_paper_as_it_was(samples_dir: Path) -> None:
+    letter = cv2.resize(to_gray(samples_dir / "arabic-letters/test/U+0634/00.png"), (96, 96))
+    grain = np.random.default_rng(0).normal(0, 16, letter.shape)
+    noisy = np.clip(230 - 0.7 * lift_ink(letter) + grain, 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(extract_ink(noisy, 1), extract_ink(noisy, 2))

@@ -143,7 +143,7 @@ def test_missing_field_is_refused_or_has_its_default(path: tuple[Any, ...]) -> N
         (("schema_version",), 2, "schema version 2"),
         (("schema_version",), None, "schema version None"),
         (("schema_version",), True, "schema_version is True"),
-        (("preprocess", "version"), 2, "preprocess.version is 2"),
+        (("preprocess", "version"), 3, "preprocess.version is 3"),
         # A field this version does not know, at both depths.
         (("flavour",), "sweet", "flavour"),
         (("preprocess", "sharpen"), 1.0, "sharpen"),
