@@ -27,7 +27,8 @@ MIN_OUTSIDE, WRITTEN_LEVEL = 0.25, 0.6
 # A component with so much of its ink in a second writing box runs through both.
 SHARED = 0.3
 # Where more of the letters than this leave their boxes, or fewer components of the page than this
-# are letters in them, these are no writing boxes.
+# are letters in them, these are no writing boxes; where more than this are written beside them,
+# the page is no mere form.
 MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
 # A cell of a table holds several characters where its ink is so many times as wide as high, and
 # each is so high, and so far from the next, in shares of that height; or they are as far apart as
@@ -114,7 +115,7 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
         group = _group_in_box(components, members, homes, FAINTEST * level)
         if group is not None:
             groups += _several(components, group)
-    return groups + _group_beside(components, usable, homes, level)
+    return groups + _group_beside(components, usable, homes, level, len(groups))
 
 
 def _group_in_box(
@@ -164,19 +165,42 @@ def _several(components: Components, cell: Group) -> list[Group]:
 
 
 def _group_beside(
-    components: Components, usable: NDArray[np.bool_], homes: _Homes, level: float
+    components: Components,
+    usable: NDArray[np.bool_],
+    homes: _Homes,
+    level: float,
+    inside: int,
 ) -> list[Group]:
     """Make characters of what lies beside the boxes: a box whose line is missing is none.
 
-    What else is there is larger, or fainter than what is written: wood, print.
+    What else is there is larger, or fainter than what is written: wood, print; unless there is
+    much of it away from the boxes: a page's text, below a few of them.
+
+    Args:
+        components: Of the page.
+        usable: Which of them are ink, (N,).
+        homes: The boxes.
+        level: Darkness of what is written in them.
+        inside: How many characters those are.
     """
     length = float(np.median(homes.side))
-    outside = usable & (homes.inside < 0.1) & (components.length < length)
-    outside &= components.level > WRITTEN_LEVEL * level
-    outside &= (components.low > homes.low - length / 2).all(axis=1)
-    outside &= (components.high < homes.high + length / 2).all(axis=1)
+    outside = usable & (homes.inside < 0.1) & (components.level > WRITTEN_LEVEL * level)
+    near = (components.low > homes.low - length / 2).all(axis=1)
+    near &= (components.high < homes.high + length / 2).all(axis=1)
+    short = components.length < length
+    # As large as a box, among boxes, is one that was not found: they are a form's.
+    if not (outside & near & ~short).any():
+        text = _written(components, outside, length)
+        if len(text) > MOST_LEAVING * inside:
+            return text
+    beside = _written(components, outside & near & short, length)
+    return [group._replace(side=FORM_SHARE * length) for group in beside]
+
+
+def _written(components: Components, which: NDArray[np.bool_], length: float) -> list[Group]:
+    """Characters of components beside boxes of some length; what is far smaller is none."""
     return [
-        group._replace(side=FORM_SHARE * length)
-        for group in group_on_paper(components, np.flatnonzero(outside))
+        group
+        for group in group_on_paper(components, np.flatnonzero(which))
         if max(group.right - group.left, group.bottom - group.top) > MIN_OUTSIDE * length
     ]

@@ -251,6 +251,35 @@ def test_cells_of_a_form_are_no_letters(angle: float, desk: bool, gap: int) -> N
     assert all(15 < max(glyph.box.width, glyph.box.height) < 56 for glyph in glyphs)
 
 
+def put(
+    page: Image, letters: list[tuple[str, Image]], places: list[tuple[int, int]], side: int
+) -> Page:
+    """Write letters at places, in place; the page, and where each of its letters is."""
+    rng = np.random.default_rng(4)
+    boxes = [
+        write(rng, page, image, place, side)
+        for (_, image), place in zip(letters, places, strict=False)
+    ]
+    return Page(page, tuple(boxes), tuple(range(len(boxes))), (0,) * len(boxes))
+
+
+@pytest.mark.parametrize("filled", [3, 8])
+def test_text_below_a_few_boxes_is_read(
+    filled: int, written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    sheet = np.full((960, 1280, 3), 240, np.uint8)
+    places = [(200 + 90 * column, 90) for column in range(filled)]
+    for x, y in places:
+        cv2.rectangle(sheet, (x - 36, y - 36), (x + 36, y + 36), (70, 70, 70), 2)
+    put(sheet, written, places, 44)
+    text = [(120 + 110 * column, row) for row in (300, 450, 600) for column in range(10)]
+    page = put(sheet, written, text, 76)
+    score = judge(page, [letter for letter, _ in written[:30]], classifier.read(sheet))
+    assert score.found >= 29
+    assert score.read >= 27
+    assert score.false == filled  # which are the letters in the boxes
+
+
 @pytest.mark.parametrize("letters", ["a", "bd", "kxo"])
 def test_a_cell_of_a_table_may_hold_several(letters: str) -> None:
     page = np.full((700, 1240), 245, np.uint8)
