@@ -92,18 +92,18 @@ def _no_writing(paths: list[Path], runs: GrayImage, darkness: GrayImage) -> list
     """Leave out rows of letters: they are darker than most lines of a page, and have gaps."""
     ink = cv2.dilate(runs, np.ones((3, 1), np.uint8)) > 0
     thick = cv2.dilate(darkness[:, STRIP // 2 :: STRIP], np.ones((3, 1), np.uint8))
-    levels, whole = [], []
-    for first, rows in paths:
+    levels, whole = np.zeros(len(paths)), np.zeros(len(paths), np.bool_)
+    for number, (first, rows) in enumerate(paths):
         places = np.rint(rows).astype(np.intp).clip(0, len(runs) - 1), first + np.arange(len(rows))
         inked = ink[places]
-        levels.append(np.median(thick[places][inked]) if inked.any() else 0)
-        whole.append(inked.mean() >= WHOLE)
-    most = DARKER * np.median(levels) + DARKER_BY if levels else 0
-    return [
-        path
-        for path, level, is_whole in zip(paths, levels, whole, strict=True)
-        if is_whole or level <= most
-    ]
+        levels[number] = np.median(thick[places][inked]) if inked.any() else 0
+        whole[number] = inked.mean() >= WHOLE
+    dark = levels > (DARKER * np.median(levels) + DARKER_BY if paths else 0)
+    lines = whole | ~dark
+    # Paper may have lines of two weights: most of the heavy ones are whole.
+    if 2 * np.count_nonzero(whole & dark) > np.count_nonzero(dark):
+        lines |= levels <= np.median(levels[whole & dark]) + DARKER_BY
+    return [path for path, is_line in zip(paths, lines, strict=True) if is_line]
 
 
 def _in_pixels(path: Path, strips: int) -> tuple[int, NDArray[np.float32]]:

@@ -401,3 +401,23 @@ def test_a_row_of_letters_is_no_line_of_the_paper(where: str, pen: int) -> None:
     for left in range(80, 1400, 130):
         bowl(page, left, row, 94, pen)
     assert len(find_glyphs(page)) == len(range(80, 1400, 130))
+
+
+@pytest.mark.parametrize("top", [110, 132])
+def test_paper_with_lines_of_two_weights(
+    top: int, written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    """Letters hide a part of a heavy line, which is far darker than most lines are."""
+    sheet = np.full((960, 1280, 3), (205, 240, 215), np.uint8)
+    for number, line in enumerate(range(0, 1280, 22)):
+        colour, thick = ((130, 185, 135), 2) if number % 5 == 0 else ((165, 205, 170), 1)
+        cv2.line(sheet, (0, line), (1280, line), colour, thick)
+        cv2.line(sheet, (line, 0), (line, 960), colour, thick)
+    places = [(90 + 92 * x, top + 220 * y) for y in range(3) for x in range(13)]
+    page = put(sheet, written, places, 80)
+    grain = np.random.default_rng(0).normal(0, 3, sheet.shape)
+    seen = np.clip(cv2.GaussianBlur(sheet, (0, 0), 0.7) + grain, 0, 255).astype(np.uint8)
+    score = judge(page, [letter for letter, _ in written[:39]], classifier.read(seen))
+    assert score.found >= 36
+    assert score.read >= 34
+    assert score.false == 0
