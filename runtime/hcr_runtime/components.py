@@ -40,8 +40,9 @@ DOT_REACH, MARK_REACH = 0.6, 0.3
 OVERLAP = 0.5
 # Strokes of one letter that lie over one another are at most so many strokes' widths apart.
 STROKE_GAP = 1.0
-# A component so much wider than the usual letter is long is several letters that touch.
-TOUCHING_WIDTH = 2.0
+# A component so much wider than the usual letter is long is several letters that touch, unless it
+# is as high as a heading's one letter: it is wider than high by so much, too.
+TOUCHING_WIDTH, TOUCHING_SHAPE = 2.0, 1.5
 # The usual letter's longer side in its writing box, as people write, and the longest's.
 BOX_SHARE = 0.55
 MAX_SHARE = 0.85
@@ -205,7 +206,8 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
                 tuple(parts.tolist()),
                 *(left, top, right, bottom),
                 max(usual / BOX_SHARE, long / MAX_SHARE),
-                len(numbers) > 4 and right - left > TOUCHING_WIDTH * usual,
+                len(numbers) > 4
+                and right - left > max(TOUCHING_WIDTH * usual, TOUCHING_SHAPE * (bottom - top)),
                 ((left + right) / 2, (top + bottom) / 2),
             )
         )

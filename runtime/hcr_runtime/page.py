@@ -16,8 +16,8 @@ from hcr_runtime.spec import Direction, ModelSpec
 if TYPE_CHECKING:
     from hcr_runtime.prediction import Prediction
 
-# What is wider than so many usual letters are long, and unreadable, is two that touch; the usual
-# letter is known where there are so many.
+# What is so many times as wide as usual letters are long, and as it is high, and unreadable, is two
+# that touch; the usual letter is known where there are so many.
 WIDE, MANY = 1.6, 5
 
 
@@ -86,11 +86,11 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
         return ()
     predictions = classifier.classify_glyphs([glyph.crop for glyph in glyphs], top)
     lengths = [max(glyph.box.width, glyph.box.height) for glyph in glyphs]
-    widest = WIDE * float(np.median(lengths)) if len(glyphs) >= MANY else float("inf")
+    usual = float(np.median(lengths)) if len(glyphs) >= MANY else float("inf")
     read = []
     for glyph, prediction in zip(glyphs, predictions, strict=True):
-        wide = glyph.box.width > widest and not prediction.accepted
-        touching = glyph.touching or wide
+        wide = glyph.box.width > WIDE * max(usual, glyph.box.height)
+        touching = glyph.touching or (wide and not prediction.accepted)
         if touching:
             prediction = replace(prediction, accepted=False, reason="touching", between=())
         read.append(ReadGlyph(glyph.box, glyph.line, glyph.order, touching, prediction))

@@ -151,6 +151,20 @@ def test_letters_that_touch_are_not_accepted(
     assert touching[0].box.width > 150
 
 
+def test_a_heading_of_large_letters_touches_nothing(
+    written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    """They are more than twice as wide as the usual letter; flat ones might be two."""
+    sheet = np.full((960, 1280, 3), 240, np.uint8)
+    text = [(100 + 118 * column, row) for row in (460, 620, 780) for column in range(10)]
+    put(sheet, written[10:], text, 50)
+    heading = [(150 + 240 * column, row) for row in (100, 290) for column in range(5)]
+    page = put(sheet, written, heading, 150)
+    score = judge(page, [letter for letter, _ in written[:10]], classifier.read(sheet))
+    assert score.found >= 8
+    assert score.read >= 7
+
+
 def test_digits_are_read_from_the_left(classifier: Classifier) -> None:
     page = np.full((200, 400), 250, np.uint8)
     page[60:140, 100:108] = page[60:140, 200:208] = 20
