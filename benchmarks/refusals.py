@@ -38,7 +38,8 @@ def main() -> None:
         scores = classifier.scores(images)
         sure = scores.max(axis=1) >= classifier.spec.rejection.min_confidence
         right = scores.argmax(axis=1) == data.labels[list(chosen)]
-        longer = [measure(extract_ink(image)).longer for image in images]
+        version = classifier.spec.preprocess.version
+        longer = [measure(extract_ink(image, version)).longer for image in images]
         rows.append(np.stack([longer, sure, right], axis=1))
     size, sure, right = np.concatenate(rows).T
     print("glyph, pixels  images  read right  sure enough  of those wrong")
