@@ -83,7 +83,9 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         return None
     # Beside a sheet's edge it may have lost a dot: `hcr_runtime.reading.choose` knows of sheets.
     beside = found.extent.crowded or found.extent.solid
-    return None if beside and cut_sheet(small) is not None else near
+    sheet = cut_sheet(small) if beside else None
+    # A small one has more pixels from nearby.
+    return near if sheet is None or max(sheet.shape) < SMALL * max(small.shape) else None
 
 
 def _cut(image: GrayImage, x: int, y: int, reach: int) -> GrayImage:
@@ -101,7 +103,8 @@ def _find(gray: GrayImage, small: GrayImage) -> Box | None:
     _, extent, box, _ = find_glyph(small, lines=True, version=SEEN)
     if box is None:
         return None
-    if not (extent.crowded or extent.solid):
+    # What is solid and small may be a sheet: it is looked for from nearby too.
+    if not (extent.crowded or (extent.solid and extent.longer >= SMALL * max(small.shape))):
         block = _block(max(gray.shape), WORK_SIDE)
         edges = (box.left, box.top, box.right - box.left, box.bottom - box.top)
         return Box(*[edge * block for edge in edges])

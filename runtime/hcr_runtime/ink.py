@@ -33,7 +33,7 @@ _DARKER = np.rint(255 * (np.arange(256) / 255) ** 0.7).astype(np.uint8)
 # A box of ink fills its image from this share of its width or height on.
 FILLING = 0.85
 # So much of a box is ink, and the box takes so much of both of its image's sides, if it is solid.
-SOLID, SOLID_SIDE = 0.6, 0.5
+SOLID, SOLID_SIDE = 0.6, 0.25
 # A line is ink nearly everywhere in so much of the image at both of its ends, and as thick as this
 # share of the image's longer side at most.
 LINE_END, LINE_SHARE, LINE_THICKNESS = 1 / 16, 0.8, 1 / 20

@@ -9,9 +9,11 @@ from hcr_runtime.image import GrayImage
 
 # The ground is darker than the sheet by so much (0-255), and so much of the image's rim is ground.
 GROUND_GAP, GROUND_RIM = 40, 0.9
-# The sheet takes so much of both of the image's sides, and at most so much of the image: where the
-# ground is thinner it is a frame of lines (see `second_look`).
-LEAST_SIDE, MOST_SHEET = 0.5, 0.85
+# The sheet takes so much of both of the image's sides, or so many pixels.
+LEAST_SIDE, LEAST_LONG = 0.5, 32
+# It takes at most so much of the image: where the ground is thinner it is a frame of lines (see
+# `second_look`).
+MOST_SHEET = 0.85
 # A narrower one is a stroke, of bright ink; degrees.
 NARROWEST, MOST_ASLANT = 0.5, 30
 # No letter can be read on a smaller one.
@@ -62,7 +64,8 @@ def cut_sheet(gray: GrayImage) -> GrayImage | None:
         return None
     outline = max(contours, key=cv2.contourArea)
     _, _, width, height = cv2.boundingRect(outline)
-    if width < LEAST_SIDE * gray.shape[1] or height < LEAST_SIDE * gray.shape[0]:
+    least = [min(LEAST_SIDE * length, LEAST_LONG) for length in gray.shape]
+    if height < least[0] or width < least[1]:
         return None
     sheet = cv2.drawContours(np.zeros_like(gray), [outline], -1, 255, cv2.FILLED)
     middle, (across, down), angle = cv2.minAreaRect(outline)

@@ -40,6 +40,7 @@ def notes(tiles: list[Image]) -> list[Image]:
         pytest.param(10, 0.7, 60, 0, id="aslant"),
         pytest.param(-25, 0.65, 60, 0, id="far aslant"),
         pytest.param(-8, 0.55, 60, 0, id="small"),
+        pytest.param(8, 0.45, 60, 0, id="smaller"),
         pytest.param(5, 0.7, 120, 0, id="pale desk"),
         pytest.param(5, 0.7, 70, 0.3, id="light from the side"),
     ],
@@ -62,10 +63,32 @@ def test_a_note_on_a_desk_is_read(
     assert sum(p.accepted and p.label != label for p, label in told) <= 1
 
 
+@pytest.mark.parametrize("size", [(96, 128), (480, 640), (960, 1280)])
+@pytest.mark.parametrize("share", [0.42, 0.55])
+def test_a_note_on_a_wide_desk_is_read(
+    share: float, size: tuple[int, int], notes: list[Image], classifier: Classifier
+) -> None:
+    """It takes less than half of the picture's width, and of a large one is seen from nearby."""
+    labels = [prediction.label for prediction in classifier.classify_batch(notes)]
+    shown, side = [], round(share * size[0])
+    for note in notes:
+        picture = np.full(size, 60, np.uint8)
+        method = cv2.INTER_AREA if side < 128 else cv2.INTER_CUBIC
+        picture[size[0] // 4 :, size[1] // 3 :][:side, :side] = cv2.resize(
+            note, (side, side), interpolation=method
+        )
+        shown.append(picture)
+    told = classifier.classify_batch(shown)
+    assert sum(p.label == label for p, label in zip(told, labels, strict=True)) >= 25
+    assert sum(p.accepted for p in told) >= 20
+    pairs = zip(told, labels, strict=True)
+    assert sum(p.accepted and p.label != label for p, label in pairs) <= 1
+
+
 @pytest.mark.parametrize("model", list(shipped_models()))
 def test_an_empty_note_is_not_answered(model: str) -> None:
     sheet = np.full((128, 128), 225, np.uint8)
-    shown = [lay(sheet, angle, share) for angle in (0, 9, -25) for share in (0.55, 0.7, 0.8)]
+    shown = [lay(sheet, angle, share) for angle in (0, 9, -25) for share in (0.3, 0.4, 0.55, 0.8)]
     told = Classifier.load(model).classify_batch(shown)
     assert not any(prediction.accepted for prediction in told)
     assert {p.reason for p in told} <= {"blank", "too large", "not a character"}
