@@ -61,6 +61,11 @@ class _Seen(NamedTuple):
         return self.crowd if self.sheet is None else self.sheet
 
     @property
+    def beset(self) -> bool:
+        """Whether a sure first reading is not enough."""
+        return self.extent.lined or self.extent.ringed or self.uneven
+
+    @property
     def uneven(self) -> bool:
         """Whether the first look's polarity is in doubt."""
         return self.shadowed or self.sheet is not None
@@ -190,8 +195,9 @@ class Classifier:
         An image that is full of ink gets a second look where it is not read, where lines cross
         it, where a shadow lies on it, or where the ink may be a sheet of paper on a dark ground:
         the sheet is cut out, its paper made even, and lines from one side to the other are
-        erased. A glyph that is small in an image of more than 128 pixels a side is looked at from
-        nearby, and nothing else is; see `hcr_runtime.close_up`.
+        erased; so is a ring or a box that was drawn around the glyph. A glyph that is small in an
+        image of more than 128 pixels a side is looked at from nearby, and nothing else is; see
+        `hcr_runtime.close_up`.
 
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
@@ -340,8 +346,7 @@ class Classifier:
         unclear = [
             (index, one.shown)
             for index, one in enumerate(seen)
-            if one.shown is not None
-            and (one.extent.lined or one.uneven or not readings[index].is_sure(self.spec))
+            if one.shown is not None and (one.beset or not readings[index].is_sure(self.spec))
         ]
         if unclear:
             self._look_again(seen, readings, unclear)
@@ -358,7 +363,8 @@ class Classifier:
             one = seen[index]
             # What was read surely in one light was read in the right polarity; frames confuse it.
             known = readings[index].is_sure(self.spec) and not one.uneven
-            looks.append(look_again(shown, one.extent.lined, is_dark(shown) if known else None))
+            dark = is_dark(shown) if known else None
+            looks.append(look_again(shown, one.extent.lined, dark, one.extent.ringed))
         again = [self._see(look.image, "bgr", False) for look in looks]
         scores = self._scores(again)
         for (index, shown), look, one, row in zip(unclear, looks, again, scores, strict=True):
@@ -366,7 +372,14 @@ class Classifier:
             longer = one.extent.longer * max(shown.shape) / max(shrink(look.image).shape)
             cut = seen[index].sheet is not None
             readings[index] = choose(
-                readings[index], second, longer, look.lined, cut, look.shadow, self.spec
+                readings[index],
+                second,
+                longer,
+                look.lined,
+                cut,
+                look.shadow,
+                self.spec,
+                look.ringed if seen[index].extent.ringed else None,
             )
 
     def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
@@ -389,11 +402,11 @@ class Classifier:
         if near is not None:
             pixels = near
         tensor, extent = prepare(pixels, self.spec, lines=whole)
-        if not (whole and (extent.crowded or extent.solid)):
+        if not (whole and (extent.crowded or extent.solid or extent.ringed)):
             return _Seen(tensor, extent, near)
         crowd = shrink(to_gray(pixels, "bgr", self.limits))
         sheet = cut_sheet(crowd)
-        if sheet is None and not extent.crowded:
+        if sheet is None and not (extent.crowded or extent.ringed):
             return _Seen(tensor, extent, near)
         return _Seen(tensor, extent, near, crowd, sheet, shadow_depth(crowd) > 0)
 

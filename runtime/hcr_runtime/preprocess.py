@@ -18,6 +18,7 @@ Networks from elsewhere were mostly shown the whole image: with the fits ``stret
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,11 @@ SPECK, MOST_SPECKS = 4, 10
 # Smoothing by the median must leave so much of the glyph.
 KEPT = 0.5
 
+# What takes so much of both sides of the glyph's box, and is ink in so little of its own, may be a
+# ring around a letter: around what is so long, in shares of its shorter side, and so many pixels
+# away from its sides.
+RING, HOLLOW, INNER, CLEAR = 0.9, 0.4, 0.1, 2
+
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -58,6 +64,7 @@ class GlyphBox(NamedTuple):
         stroke: Width of its strokes.
         specks: Connected components of the image's ink that are as small as `SPECK`.
         area: Pixels of the glyph's main parts.
+        ringed: Whether one of its main parts may be a ring around another; see `find_inside`.
     """
 
     left: int
@@ -67,6 +74,7 @@ class GlyphBox(NamedTuple):
     stroke: float
     specks: int
     area: int
+    ringed: bool = False
 
 
 class Found(NamedTuple):
@@ -135,6 +143,11 @@ def prepare(
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
     ink, extent, box, _ = find_glyph(gray, lines, params.version)
+    if lines and box is not None and box.ringed:
+        from hcr_runtime.rings import find_inside  # hardly any letter asks for it
+
+        mask = np.asarray(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        extent = replace(extent, ringed=find_inside(mask) is not None)
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -200,7 +213,7 @@ def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayIm
     frame = np.zeros((side, side), np.uint8)
     if box is None:
         return frame
-    left, top, right, bottom, stroke, _, _ = box
+    left, top, right, bottom, stroke, *_ = box
     params = spec.preprocess
     longer = max(right - left, bottom - top)
     share = params.zoom * longer / max(ink.shape)
@@ -243,6 +256,7 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     least = min(MAIN_SHARE * sum(areas), max(areas))
     main = [part for part in parts if part[4] >= least]
     left, top, right, bottom = _union(main)
+    ringed = len(main) > 1 and _may_be_ringed(main, right - left, bottom - top)
     dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
     reach = DOT_REACH * max(right - left, bottom - top)
     bounds = left - reach, top - reach, right + reach, bottom + reach
@@ -266,7 +280,22 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])
     specks = sum([size <= SPECK for size in areas])
-    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area)
+    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area, ringed)
+
+
+def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:
+    """Whether one of a glyph's main parts is nearly as large as their box, and around another."""
+    for x, y, across, down, area in main:
+        if across >= RING * width and down >= RING * height:
+            least = INNER * min(across, down)
+            return area < HOLLOW * across * down and any(
+                max(part[2:4]) >= least
+                and min(part[0] - x, part[1] - y) >= CLEAR
+                and x + across - part[0] - part[2] >= CLEAR
+                and y + down - part[1] - part[3] >= CLEAR
+                for part in main
+            )
+    return False
 
 
 def _is_round(part: GrayImage) -> bool:

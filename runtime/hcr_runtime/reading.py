@@ -53,6 +53,7 @@ def choose(
     cut: bool,
     shadow: float,
     spec: ModelSpec,
+    ringed: bool | None = None,
 ) -> Reading:
     """Choose what is told of an image that was looked at twice.
 
@@ -65,6 +66,7 @@ def choose(
         cut: Whether the second is of a sheet that was cut out of a dark ground.
         shadow: The depth of a shadow on the image, 0-1; see `shadow_depth`.
         spec: The model's description.
+        ringed: Whether the ring or box around the glyph was erased; None where there is none.
 
     >>> import numpy as np
     >>> from hcr_runtime import Label
@@ -84,6 +86,10 @@ def choose(
     clear = shadow > 0 and second.best >= (1 + spec.rejection.min_confidence) / 2
     if clear and second.again is not None:
         clear = shadow <= SHADE * (1 - int(second.again.min()) / 255)
+    if ringed is False and not known:
+        return first._replace(doubted=True)
+    if ringed and readable and second.best >= (1 + spec.rejection.min_confidence) / 2:
+        return second  # the first took the ring for a stroke
     if first.is_sure(spec):
         if first.label(spec) == second.label(spec) or not (known or shadow):
             # What a shadow leaves of the light in a corner is a stroke to the first alone.

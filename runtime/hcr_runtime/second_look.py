@@ -3,7 +3,8 @@
 `prepare` takes all that stands out of the paper for the glyph: the lines of ruled paper and the
 edges of a form's cell too, and what lies in a hard shadow. Here the paper is made even as a page's
 is; lines that run from one side of the image to the other are erased, and so is what runs along its
-sides, of dots or dashes too. All else stays: a tight crop holds nothing but its letter.
+sides, of dots or dashes too, and a ring or a box around the glyph. All else stays: a tight crop
+holds nothing but its letter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import shrink
 from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
+from hcr_runtime.rings import find_inside
 from hcr_runtime.rulings import run_of_ink
 
 # Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.
@@ -61,11 +63,13 @@ class SecondLook(NamedTuple):
         image: Dark ink on white, uint8.
         lined: Whether lines were erased that are surely none of the glyph's strokes.
         shadow: The depth of a shadow on its paper; see `shadow_depth`.
+        ringed: Whether a ring or a box around the glyph was erased.
     """
 
     image: GrayImage
     lined: bool
     shadow: float
+    ringed: bool = False
 
 
 class _Line(NamedTuple):
@@ -86,20 +90,23 @@ class _Line(NamedTuple):
     level: float
 
 
-def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> SecondLook:
+def look_again(
+    gray: GrayImage, lined: bool, dark: bool | None = None, ringed: bool = False
+) -> SecondLook:
     """Make the paper of one glyph even, and erase the lines that cross it.
 
     Args:
         gray: Uint8 of shape (H, W).
         lined: Whether there may be lines; see `Extent`.
         dark: Whether the ink is dark, where that is known.
+        ringed: Whether to look for a ring or a box around the glyph.
 
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
     >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
-    >>> image, lined, shadow = look_again(cell, lined=True)
-    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow
-    ((44, 30, 8, 40), True, 0.0)
+    >>> image, lined, shadow, ringed = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow, ringed
+    ((44, 30, 8, 40), True, 0.0, False)
     """
     gray = shrink(gray)
     if max(gray.shape) < LEAST_SIDE:
@@ -122,8 +129,12 @@ def look_again(gray: GrayImage, lined: bool, dark: bool | None = None) -> Second
     lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
     darkness, mask = _erase(darkness, mask, lines)
     darkness, sides = _unframe(darkness, mask)
+    inside = find_inside(mask) if ringed else None
+    if inside is not None:
+        darkness = np.asarray(cv2.bitwise_and(darkness, cv2.dilate(inside, _RIM)), np.uint8)
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
-    return SecondLook(image, sure or sides >= MANY, shadow)
+    known = sure or sides >= MANY or inside is not None
+    return SecondLook(image, known, shadow, inside is not None)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:

@@ -1,0 +1,123 @@
+"""A ring or a box that was drawn around a letter is no part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hcr_runtime import Classifier
+from hcr_runtime.preprocess import prepare
+from hcr_runtime.rings import find_inside
+
+Image = NDArray[np.uint8]
+Draw = Callable[[Image], None]
+
+
+def circle(page: Image) -> None:
+    """Draw a ring by hand: no circle, and its ends do not meet."""
+    side = len(page)
+    angle = np.linspace(-0.3, 2 * np.pi - 0.4, 80)
+    reach = side * (0.4 + 0.012 * np.sin(2 * angle))
+    points = np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=1) + side / 2
+    cv2.polylines(page, [np.int32(points)], False, 60, side // 48, cv2.LINE_AA)
+
+
+def box(page: Image) -> None:
+    """Draw a box, whose sides do not quite meet either."""
+    side = len(page)
+    near, far, gap = side // 9, side - side // 9, side // 60
+    for ends in (
+        ((near, near), (far, near)),
+        ((far, near + gap), (far, far)),
+        ((far, far), (near, far)),
+        ((near, far - gap), (near, near + gap)),
+    ):
+        cv2.line(page, *ends, 60, side // 48, cv2.LINE_AA)
+
+
+def rounded(page: Image) -> None:
+    """Draw a box with round corners, as screens and forms have."""
+    side = len(page)
+    near, far, bend = side // 8, side - side // 8, side // 6
+    for place, turn in (
+        ((near, near), 180),
+        ((far, near), 270),
+        ((far, far), 0),
+        ((near, far), 90),
+    ):
+        middle = [near + bend if at == near else far - bend for at in place]
+        cv2.ellipse(page, middle, (bend, bend), turn, 0, 90, 60, side // 60, cv2.LINE_AA)
+    for at in (near, far):
+        cv2.line(page, (near + bend, at), (far - bend, at), 60, side // 60, cv2.LINE_AA)
+        cv2.line(page, (at, near + bend), (at, far - bend), 60, side // 60, cv2.LINE_AA)
+
+
+def photograph(tile: Image, draw: Draw, side: int) -> Image:
+    """Draw around a letter's tile that takes 0.55 of a photograph of so many pixels a side."""
+    page = np.full((side, side), 255, np.uint8)
+    inner = round(0.55 * side)
+    first = (side - inner) // 2
+    page[first : first + inner, first : first + inner] = cv2.resize(
+        tile, (inner, inner), interpolation=cv2.INTER_CUBIC
+    )
+    draw(page)
+    noise = np.random.default_rng(0).normal(0, 3, page.shape)
+    picture = cv2.GaussianBlur(np.float32(40 + 0.75 * page), (0, 0), side / 200) + noise
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("polarity", ["dark", "bright"])
+@pytest.mark.parametrize("side", [120, 480])
+@pytest.mark.parametrize("draw", [circle, box, rounded])
+def test_a_letter_in_a_ring_is_read(
+    draw: Draw, side: int, polarity: str, tiles: list[Image], classifier: Classifier
+) -> None:
+    labels = [prediction.label for prediction in classifier.classify_batch(tiles)]
+    shown = [photograph(tile, draw, side) for tile in tiles]
+    if polarity == "bright":
+        shown = [cv2.bitwise_not(image) for image in shown]
+    first = classifier.classify_glyphs(shown)
+    told = classifier.classify_batch(shown)
+    same = [p.label == label for p, label in zip(told, labels, strict=True)]
+    assert sum(p.accepted for p in first) <= 20  # and of the circles nearly all read wrongly
+    assert sum(same) >= 26
+    assert sum(p.accepted for p in told) >= 20
+    assert sum(p.accepted and not right for p, right in zip(told, same, strict=True)) <= 1
+    assert told[:3] == [classifier.classify(image) for image in shown[:3]]
+
+
+def test_plain_letters_lie_in_no_ring(tiles: list[Image], classifier: Classifier) -> None:
+    """Nor does the dot of a noon whose bowl is closed, nor the tail of a Q."""
+    bowls = np.full((2, 96, 96), 255, np.uint8)
+    for bowl in bowls:
+        cv2.circle(bowl, (48, 48), 34, 0, 5)
+    cv2.circle(bowls[0], (48, 44), 5, 0, cv2.FILLED)
+    cv2.line(bowls[1], (56, 56), (92, 92), 0, 5)
+    for image in (*tiles, *bowls):
+        assert not prepare(image, classifier.spec, lines=True)[1].ringed
+
+
+def test_what_touches_its_ring_or_lies_beside_it_is_not_cut_out() -> None:
+    mask = np.zeros((96, 96), np.uint8)
+    cv2.circle(mask, (40, 48), 30, 255, 3)
+    touching, beside, inside = mask.copy(), mask.copy(), mask.copy()
+    cv2.line(touching, (40, 20), (40, 60), 255, 3)
+    cv2.line(beside, (89, 10), (89, 86), 255, 3)
+    cv2.line(inside, (40, 36), (40, 60), 255, 3)
+    cv2.line(beside, (40, 40), (40, 56), 255, 3)
+    assert find_inside(mask) is None
+    assert find_inside(touching) is None
+    assert find_inside(beside) is None
+    found = find_inside(inside)
+    assert found is not None
+    assert np.array_equal(found, cv2.subtract(inside, mask))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 200), (17, 96)])
+def test_masks_of_any_shape_are_taken(shape: tuple[int, int]) -> None:
+    for mask in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)):
+        assert find_inside(mask) is None
