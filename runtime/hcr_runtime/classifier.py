@@ -356,7 +356,8 @@ class Classifier:
         self, seen: list[_Seen], readings: list[Reading], unclear: list[tuple[int, GrayImage]]
     ) -> None:
         """Look a second time at some images, whose readings may be replaced."""
-        from hcr_runtime.second_look import look_again  # what reads clean crops starts without it
+        # What reads clean crops starts without it.
+        from hcr_runtime.second_look import VERSION, look_again
 
         looks = []
         for index, shown in unclear:
@@ -365,10 +366,10 @@ class Classifier:
             known = readings[index].is_sure(self.spec) and not one.uneven
             dark = is_dark(shown) if known else None
             looks.append(look_again(shown, one.extent.lined, dark, one.extent.ringed))
-        again = [self._see(look.image, "bgr", False) for look in looks]
+        again = [_Seen(*prepare(look.image, self.spec, version=VERSION)) for look in looks]
         scores = self._scores(again)
         for (index, shown), look, one, row in zip(unclear, looks, again, scores, strict=True):
-            second = Reading(one.extent, row, look.image)
+            second = Reading(one.extent, row, look.image, version=VERSION)
             longer = one.extent.longer * max(shown.shape) / max(shrink(look.image).shape)
             cut = seen[index].sheet is not None
             readings[index] = choose(

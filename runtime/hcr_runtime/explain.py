@@ -61,7 +61,7 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     (reading,) = classifier.look([given])
     if reading.again is not None:
         given = reading.again
-    tensor, extent = prepare(given, spec)
+    tensor, extent = prepare(given, spec, version=reading.version)
     height, width = gray.shape
     panels = [(_fit(bgr), f"image, {width} x {height}", "as it came in, upright")]
     if spec.input.channels == 1 or spec.preprocess.fit == "center":
@@ -70,7 +70,7 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
         panels.append((_fit(reading.again), "closer look", "without what is around the glyph"))
         gray = reading.again
     if spec.preprocess.fit == "center":
-        found = find_glyph(gray)
+        found = find_glyph(gray, version=reading.version or spec.preprocess.version)
         if not np.array_equal(found.gray, shrink(gray)):
             panels.append((_fit(found.gray), "smoothed", "a sensor's noise hid the glyph"))
         panels += [

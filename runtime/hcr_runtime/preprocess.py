@@ -132,9 +132,16 @@ def preprocess(image: ImageLike, spec: ModelSpec) -> NDArray[np.float32]:
 
 
 def prepare(
-    image: ImageLike, spec: ModelSpec, lines: bool = False
+    image: ImageLike, spec: ModelSpec, lines: bool = False, version: int | None = None
 ) -> tuple[NDArray[np.float32], Extent]:
-    """Return what `preprocess` gives, and how much of the image its ink takes; see `measure`."""
+    """Return what `preprocess` gives, and how much of the image its ink takes; see `measure`.
+
+    Args:
+        image: As for `preprocess`.
+        spec: The model's description.
+        lines: Whether to look for lines too.
+        version: Of the preprocessing, where it is not the model's.
+    """
     params, gray = spec.preprocess, to_gray(image)
     if params.fit != "center":
         # The model is shown the whole image: no ink in it is too small, or cut off.
@@ -142,7 +149,7 @@ def prepare(
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    ink, extent, box, _ = find_glyph(gray, lines, params.version)
+    ink, extent, box, _ = find_glyph(gray, lines, version or params.version)
     if lines and box is not None and box.ringed:
         from hcr_runtime.rings import find_inside  # hardly any letter asks for it
 

@@ -23,6 +23,7 @@ class Reading(NamedTuple):
             of a second look.
         disputed: The first look's label where the second, another, calls it in question.
         doubted: Whether the second look leaves the answer too unsure to stand.
+        version: Of the preprocessing that `again` was read with, where it is not the model's.
     """
 
     extent: Extent
@@ -30,6 +31,7 @@ class Reading(NamedTuple):
     again: GrayImage | None = None
     disputed: str = ""
     doubted: bool = False
+    version: int | None = None
 
     @property
     def best(self) -> float:

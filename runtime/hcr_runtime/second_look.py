@@ -22,6 +22,8 @@ from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.rings import find_inside
 from hcr_runtime.rulings import run_of_ink
 
+# Of the preprocessing: on paper made so clean the second takes what is left of a shadow for ink.
+VERSION = 1
 # Smaller images are enlarged to this longer side, pixels: light is looked for in blocks.
 LEAST_SIDE = 96
 # Pixels of paper around the image.

@@ -82,7 +82,7 @@ def test_every_kind_of_layer(
     border: Border, spec: ModelSpec, letters: NDArray[np.float32], tmp_path: Path
 ) -> None:
     """Strides, padding, one filter for each channel, dilation, groups, dense: and a fixed batch."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(1)
     layers = keras.layers
     model = keras.Sequential(
         [

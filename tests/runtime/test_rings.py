@@ -83,7 +83,7 @@ def test_a_letter_in_a_ring_is_read(
     first = classifier.classify_glyphs(shown)
     told = classifier.classify_batch(shown)
     same = [p.label == label for p, label in zip(told, labels, strict=True)]
-    assert sum(p.accepted for p in first) <= 20  # and of the circles nearly all read wrongly
+    assert sum(p.accepted for p in first) <= 24, "else the ring is no hindrance"
     assert sum(same) >= 26
     assert sum(p.accepted for p in told) >= 20
     assert sum(p.accepted and not right for p, right in zip(told, same, strict=True)) <= 1
