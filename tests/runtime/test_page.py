@@ -376,7 +376,8 @@ def test_alefs_on_a_line_are_no_ticks(samples_dir: Path, classifier: Classifier)
     ]
     for alef, place in zip(alefs, places, strict=False):
         put(sheet, [alef], [place], int(rng.normal(60, 4)))
-    assert len(classifier.read(sheet)) == len(places)
+    high = [glyph for glyph in classifier.read(sheet) if glyph.box.height >= 30]  # no hamza alone
+    assert len(high) == len(places)
 
 
 @pytest.mark.parametrize(("size", "pitch"), [(80, 80), (120, 80), (120, 120), (200, 160)])
