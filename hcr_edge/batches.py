@@ -67,7 +67,7 @@ class InkBatches(keras.utils.PyDataset):
         self.plain = (
             np.stack([preprocess(ink, spec) for ink in self.inks]) if self.augment is None else None
         )
-        self.distill, self.soften = recipe.distill, recipe.soften
+        self.distill = recipe.distill
         self.teachers = [open_teacher(name, spec) for name in recipe.teachers]
         self.views, self.epochs = recipe.views, recipe.epochs
         if self.views and (spec.preprocess.mean, spec.preprocess.std) != (0, 1):
@@ -139,13 +139,12 @@ class InkBatches(keras.utils.PyDataset):
         return seen, np.stack(images)
 
     def _answers(self, inks: list[GrayImage]) -> NDArray[np.float32]:
-        """The mean of the teachers' probabilities, at the temperature at which they teach."""
+        """The mean of the teachers' probabilities, each of whom is shown tensors of its own."""
         answers = []
         for teacher in self.teachers:
             images = np.stack([preprocess(ink, teacher.spec) for ink in inks])
             output = np.asarray(teacher.model.predict_on_batch(images), np.float32)
-            soft = probabilities(output, teacher.spec) ** (1 / self.soften)
-            answers.append(soft / soft.sum(axis=1, keepdims=True))
+            answers.append(probabilities(output, teacher.spec))
         return np.asarray(np.mean(answers, axis=0), np.float32)
 
     def _drawings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:

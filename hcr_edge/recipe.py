@@ -57,9 +57,6 @@ class Recipe:
             answer to each augmented image is learned (Hinton, Vinyals, Dean 2015).
         distill: The teachers' share in the target, 0 to 1; the rest is the label's. Teachers are
             smooth enough: set `label_smoothing` to 0.
-        soften: Temperature of the teachers' answers, 1 or more: above 1 the pupil learns more of
-            which letters look alike. Its own logits become so many times smaller, for which the
-            fitted temperature makes up.
         outliers: So many drawings that are no character join each letter of a batch, at least one
             where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         neighbours: As `outliers`, of the letters that `neighbours.COMPOSITIONS` composes from those
@@ -97,7 +94,6 @@ class Recipe:
     frozen_epochs: int = 0
     teachers: tuple[str, ...] = ()
     distill: float = 0.0
-    soften: float = 1.0
     outliers: float = 0.0
     neighbours: float = 0.0
     lent: float = 0.0
@@ -130,7 +126,6 @@ class Recipe:
             ("frozen_epochs", int, lambda v: 0 <= v <= 100_000, "0 to 100000"),
             ("teachers", tuple, lambda v: all(type(t) is str and t for t in v), "checkpoints"),
             ("distill", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
-            ("soften", (int, float), lambda v: 1 <= v <= 20, "1 to 20"),
             ("outliers", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("neighbours", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("lent", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
@@ -175,11 +170,6 @@ class Recipe:
                 bool(self.teachers) != (self.distill > 0),
                 f"teachers are {list(self.teachers)} and distill is {self.distill}",
                 "both, or neither",
-            ),
-            (
-                self.soften > 1 and not self.teachers,
-                f"soften is {self.soften} without teachers",
-                "1",
             ),
             (
                 bool(self.teachers) and self.protocol == "writers",

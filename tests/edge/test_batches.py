@@ -157,15 +157,6 @@ def test_teachers_see_the_letter_as_it_was_written(letters: Dataset) -> None:
     assert right.mean() > max(of_the_torn.mean(), 0.95)
 
 
-def test_softened_answers_tell_which_letters_look_alike(letters: Dataset) -> None:
-    taught = Recipe("m", "edge-s", batch_size=64, teachers=(TEACHER,), distill=1.0)
-    hard, soft = (InkBatches(letters, SPEC, replace(taught, soften=t))[0][1] for t in (1.0, 4.0))
-    np.testing.assert_allclose(soft.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(soft.argmax(axis=1), hard.argmax(axis=1))
-    np.testing.assert_allclose(soft**4 / (soft**4).sum(axis=1, keepdims=True), hard, atol=1e-4)
-    assert soft.max(axis=1).mean() < hard.max(axis=1).mean() - 0.1
-
-
 def test_a_teacher_may_be_shown_other_tensors_than_its_pupil(letters: Dataset) -> None:
     """What ships for microcontrollers is smaller, and so may its input be."""
     preparation = PreprocessSpec(version=1, zoom=1.0)

@@ -167,8 +167,6 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("distill: 0.5", "distill"),  # of whom?
         ("teachers: [arabic-letters]", "distill"),  # how much?
         ("distill: 2", "distill"),
-        ("soften: 0.5", "soften"),
-        ("soften: 2", "without teachers"),
         ("source: arabic-letters", "source"),  # of a network that takes none
         ("source: ''", "source"),
         ("frozen_epochs: -1", "frozen_epochs"),
