@@ -13,7 +13,7 @@ import yaml
 from hcr_edge.augment import Augmentation
 from hcr_edge.errors import RecipeError
 from hcr_runtime.errors import nearest
-from hcr_runtime.spec import NAME, NAME_FORM
+from hcr_runtime.spec import NAME, NAME_FORM, NEWEST_PREPROCESS
 
 _FOLDER = Path(__file__).parent / "recipes"
 
@@ -32,6 +32,8 @@ class Recipe:
             split anew, a fifth of the writers being the test set.
         fold: Which fifth, 0 to 4 (protocol ``writers``).
         side: Pixels of the network's square input; glyphs are centred in it.
+        preprocess: Version of the preprocessing, 1 or 2: the second keeps faint dots (see
+            `hcr_runtime.preprocess`).
         epochs: At most this many.
         batch_size: Images in a step.
         learning_rate: The highest.
@@ -79,6 +81,7 @@ class Recipe:
     protocol: Literal["official", "writers"] = "official"
     fold: int = 0
     side: int = 32
+    preprocess: int = 1
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 0.001
@@ -112,6 +115,7 @@ class Recipe:
             ("protocol", str, PROTOCOLS.__contains__, ", ".join(PROTOCOLS)),
             ("fold", int, lambda v: 0 <= v < FOLDS, f"0 to {FOLDS - 1}"),
             ("side", int, lambda v: 16 <= v <= 128, "16 to 128"),
+            ("preprocess", int, range(1, NEWEST_PREPROCESS + 1).__contains__, "1 or 2"),
             ("epochs", int, lambda v: 1 <= v <= 100_000, "1 to 100000"),
             ("batch_size", int, lambda v: 1 <= v <= 65536, "1 to 65536"),
             ("learning_rate", (int, float), lambda v: 0 < v <= 10, "a number above 0, to 10"),

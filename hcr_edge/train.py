@@ -103,6 +103,7 @@ def train(
         name=recipe.name,
         labels=training.label_set,
         input=InputSpec(recipe.side, recipe.side),
+        preprocess=PreprocessSpec(version=recipe.preprocess),
         output=architecture.output,
         provenance=Provenance(
             training_data=f"{training.title}, {protocol_of(recipe, training)} split,"

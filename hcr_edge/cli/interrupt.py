@@ -15,7 +15,8 @@ _deferred = False
 def listen() -> None:
     """Turn these signals into `KeyboardInterrupt`; what nohup lets pass stays so."""
     # When all is told TensorFlow takes a second to end, in which nothing is left to interrupt.
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows

@@ -20,9 +20,6 @@ FAINT = 0.25
 # What lies on an erased line by more than this share of its ink, and is thinner than this share of
 # a stroke, is a rest of it; unless it is as short as a dot, in strokes' widths.
 REST, REST_WIDTH, DOT_LENGTH = 0.55, 0.75, 2.5
-# So many stubs on an erased line, or more, as high as one another and evenly apart within so many
-# pixels, are the ticks of a comb.
-TICKS, EVEN = 6, 2
 # What is so many times as thick as a stroke, and not so many times as long as thick, was not
 # written: a punched hole, a button. (The width of a disc is its radius.)
 BLOB_WIDTH, BLOB_LENGTH = 3.0, 3.0
@@ -140,8 +137,6 @@ class Components:
         thin = stats[:, 2:4].min(axis=1) < REST_WIDTH * self.stroke
         thin &= self.length > DOT_LENGTH * self.stroke
         self.is_rest = thin & (on_line > REST * self.area)
-        stubs = np.flatnonzero((on_line > 0) & (self.length > DOT_LENGTH * self.stroke))
-        self.is_rest[stubs] |= _are_ticks(self.low[stubs], self.high[stubs])
         compact = self.length < BLOB_LENGTH * self.width
         self.is_blob = compact & (self.width > BLOB_WIDTH * self.stroke)
 
@@ -217,38 +212,6 @@ def group_on_paper(components: Components, among: NDArray[np.int64] | None = Non
             )
         )
     return groups
-
-
-def _are_ticks(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which components on a line are a comb's ticks: no hand makes strokes so alike, and even.
-
-    Args:
-        low: Their left and top edges, (N, 2).
-        high: Their right and bottom edges, (N, 2).
-    """
-    width, height = (high - low).T
-    upright = np.flatnonzero(height > BLOB_LENGTH * width)
-    upright = upright[np.argsort(low[upright, 0], kind="stable")]
-    (left, top), height = low[upright].T, height[upright]
-    are_ticks = np.zeros(len(low), np.bool_)
-    if not TICKS <= len(left) <= MOST:
-        return are_ticks
-    # The stubs after each one that go on with the step (x, y) to the first of them.
-    steps = np.zeros((len(left), 2), np.int64)
-    chains: list[list[int]] = [[]] * len(left)
-    for place in reversed(range(len(left))):
-        after = slice(place + 1, None)
-        alike = np.abs(height[after] - height[place]) <= EVEN
-        alike &= np.abs(top[after] - top[place]) < height[place]
-        if not alike.any():
-            continue
-        following = place + 1 + int(alike.argmax())
-        steps[place] = left[following] - left[place], top[following] - top[place]
-        even = np.abs(steps[place] - steps[following]).max() <= EVEN
-        chains[place] = [following, *(chains[following] if even else [])]
-        if 1 + len(chains[place]) >= TICKS:
-            are_ticks[upright[[place, *chains[place]]]] = True
-    return are_ticks
 
 
 def _places(mask: GrayImage) -> NDArray[np.intp]:

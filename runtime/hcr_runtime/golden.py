@@ -158,10 +158,10 @@ def _read(folder: Path, model: str) -> tuple[dict[str, Any], NDArray[np.float32]
         shape = (len(vectors["cases"]), *vectors["tensor_shape"])
         tensors = flat.astype(np.float32).reshape(shape)
         for name, newest in (("schema_version", 1), ("preprocess_version", NEWEST_PREPROCESS)):
-            if vectors[name] not in range(1, newest + 1):
+            told = vectors[name]
+            if type(told) is not int or not 1 <= told <= newest:
                 raise ModelError(
-                    f"{folder} holds golden vectors of {name} {vectors[name]}",
-                    allowed=f"at most {newest}",
+                    f"{folder} holds golden vectors of {name} {told}", allowed=f"1 to {newest}"
                 )
         for case, tensor in zip(vectors["cases"], tensors, strict=True):
             if model not in case["outputs"]:

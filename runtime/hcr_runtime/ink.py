@@ -93,8 +93,9 @@ def measure(ink: GrayImage, lines: bool = False) -> Extent:
 
     >>> ink = np.zeros((32, 32), np.uint8)
     >>> ink[0:20, 10:14] = 255
-    >>> measure(ink)
-    Extent(left=10, top=0, width=4, height=20, sides=1, fills=False, lined=False, solid=False)
+    >>> extent = measure(ink)
+    >>> extent.left, extent.top, extent.width, extent.height, extent.sides, extent.lined
+    (10, 0, 4, 20, 1, False)
     """
     mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(mask)

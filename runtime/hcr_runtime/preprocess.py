@@ -149,7 +149,7 @@ def prepare(
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    ink, extent, box, _ = find_glyph(gray, lines, version or params.version)
+    ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
     if lines and box is not None and box.ringed:
         from hcr_runtime.rings import find_inside  # hardly any letter asks for it
 

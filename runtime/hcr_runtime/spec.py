@@ -125,7 +125,7 @@ class PreprocessSpec(Typed):
     'area'
     """
 
-    version: int = NEWEST_PREPROCESS
+    version: int = 1
     zoom: float = 1.35
     min_side: float = 0.44
     max_side: float = 0.82

@@ -217,14 +217,18 @@ interrupt.listen()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
-def test_what_is_done_is_not_interrupted() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_done_is_not_interrupted(number: signal.Signals) -> None:
     """TensorFlow takes a second to end, when the result is told already."""
-    process = subprocess.Popen([sys.executable, "-c", ENDING], stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDING], stdout=pipe, stderr=pipe, text=True, cwd=REPOSITORY
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "told\n"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, "")
 
 
 def test_interrupted_training_says_how_to_go_on(

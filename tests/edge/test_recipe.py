@@ -132,6 +132,8 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("epochs:", "epochs"),  # a value forgotten
         ("batch_size: 0", "batch_size"),
         ("side: 8", "side"),
+        ("preprocess: 3", "preprocess is 3"),
+        ("preprocess: true", "preprocess"),
         ("side: [32, 32]", "side"),
         ("batch_size: 1e9", "batch_size"),
         ("learning_rate: 0", "learning_rate"),
