@@ -12,10 +12,9 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.image import GrayImage
-from hcr_runtime.ink import WORK_SIDE, shrink
+from hcr_runtime.ink import MIN_GLYPH, WORK_SIDE, shrink
 from hcr_runtime.paper import LARGE, has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
-from hcr_runtime.prediction import MIN_GLYPH
 from hcr_runtime.preprocess import GlyphBox, find_glyph
 from hcr_runtime.segment import Box, find_glyphs
 from hcr_runtime.sheet import cut_sheet

@@ -30,6 +30,9 @@ INK_LEVEL = 50
 FAINT, FAINTEST, GRAIN_RATIO = 0.35, 3.0, 7.5
 # Version 2 draws faint ink darker, the more the cleaner the paper is.
 _DARKER = np.rint(255 * (np.arange(256) / 255) ** 0.7).astype(np.uint8)
+# A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
+# it, one in five is wrong (docs/runtime.md).
+MIN_GLYPH = 6
 # A box of ink fills its image from this share of its width or height on.
 FILLING = 0.85
 # So much of a box is ink, and the box takes so much of both of its image's sides, if it is solid.

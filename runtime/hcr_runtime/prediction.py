@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hcr_runtime.arguments import check_images, check_type, collect, received
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import ImageLike
-from hcr_runtime.ink import Extent
+from hcr_runtime.ink import MIN_GLYPH, Extent
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.spec import ModelSpec
 
@@ -35,9 +35,6 @@ Reason: TypeAlias = Literal[
 ]
 
 # Figures of arabic-letters on AHCD's test set, docs/runtime.md.
-# A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
-# it, one in five is wrong.
-MIN_GLYPH = 6
 # A refused glyph smaller than this is refused for it: more than half of such are not sure enough.
 SMALL_GLYPH = 10
 # Ink on so many of the image's sides: a refused glyph is cut off.

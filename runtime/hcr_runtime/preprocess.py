@@ -27,7 +27,16 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.image import GrayImage, ImageLike, to_bgr, to_gray
-from hcr_runtime.ink import INK_LEVEL, NO_INK, Extent, extract_ink, is_dark, measure, shrink
+from hcr_runtime.ink import (
+    INK_LEVEL,
+    MIN_GLYPH,
+    NO_INK,
+    Extent,
+    extract_ink,
+    is_dark,
+    measure,
+    shrink,
+)
 from hcr_runtime.spec import NEWEST_PREPROCESS, InputSpec, ModelSpec, PreprocessSpec
 
 # Connected components with this share of the ink are the glyph's main parts.
@@ -202,6 +211,11 @@ def find_glyph(gray: GrayImage, lines: bool = False, version: int = NEWEST_PREPR
 def _find_in(gray: GrayImage, lines: bool, version: int) -> Found:
     ink = extract_ink(gray, version)
     extent = measure(ink, lines)
+    if version > 1 and MIN_GLYPH <= extent.longer < MIN_GLYPH + 2:
+        # A blot's rim, which is faint, makes it no larger.
+        first = _find_in(gray, lines, 1)
+        if first.extent.longer < MIN_GLYPH:
+            return first
     return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None, gray)
 
 
