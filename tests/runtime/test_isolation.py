@@ -166,7 +166,7 @@ def test_reads_the_same_on_every_opencv(
     if done.returncode:
         pytest.skip(f"{package} cannot be installed here: {done.stderr.strip()[-200:]}")
     python = clean_environment(*WANTED, also=target)
-    files = samples_dir, Path(__file__).with_name("preprocess_v2.npz")
+    files = samples_dir, Path(__file__).with_name("preprocess_v1.npz")
     turned = [write_turned(tmp_path / name) for name in ("a.jpg", "b.png", "c.webp", "d.tiff")]
     done = run([python, "-I", "-c", CHECK + REPORT, *files, *turned], cwd=tmp_path, env={})
     if "libGL" in done.stderr:
