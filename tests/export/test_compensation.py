@@ -39,6 +39,10 @@ def letters(drawn: LabelledImages, spec: ModelSpec) -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def calibration(letters_dir: Path, spec: ModelSpec) -> NDArray[np.float32]:
     """Other letters: six of each."""
+    return _calibrating(letters_dir, spec)
+
+
+def _calibrating(letters_dir: Path, spec: ModelSpec) -> NDArray[np.float32]:
     files = sorted((letters_dir / "calibration").rglob("*.png"))
     return np.stack([preprocess(file, spec) for file in files])
 
@@ -56,20 +60,23 @@ def _folded(path: Path, calibration: NDArray[np.float32], border: Border) -> onn
 def test_answers_are_nearer_to_those_of_float32(
     name: str,
     settings: dict[str, Any],
-    calibration: NDArray[np.float32],
-    letters: NDArray[np.float32],
+    drawn: LabelledImages,
+    letters_dir: Path,
 ) -> None:
-    """On letters that did not calibrate."""
-    folded = _folded(find_checkpoint(name), calibration, Border())
+    """On letters that did not calibrate: six of each do; each model is shown its own tensors."""
+    path = find_checkpoint(name)
+    spec = load_keras(path).spec
+    calibration = _calibrating(letters_dir, spec)
+    letters = np.stack([preprocess(image, spec) for image in drawn.images])
+    folded = _folded(path, calibration, Border())
     made = [
         quantize(folded, QuantizationRecipe(**settings, compensate=compensate), calibration)
         for compensate in (False, True)
     ]
     nearest, compensated = (_error(folded, model, letters) for model in made)
-    # By channels the larger network has little to make up for: 0.0024 instead of 0.0030 on 1,500 of
-    # AHCD's training letters, which these few drawn ones tell from chance no more.
+    # By channels the larger network has little to make up for; what is no gain is left.
     little = name == "arabic-letters" and settings.get("granularity") != "tensor"
-    assert compensated <= (1.2 if little else 0.9) * nearest
+    assert compensated <= (1.0 if little else 0.9) * nearest
     steps = [
         [numpy_helper.to_array(item) for item in model.graph.initializer if item.data_type == 1]
         for model in made
@@ -83,16 +90,7 @@ def test_every_kind_of_layer(
     border: Border, spec: ModelSpec, letters: NDArray[np.float32], tmp_path: Path
 ) -> None:
     """Strides, padding, one filter for each channel, dilation, groups, dense: and a fixed batch."""
-    errors = [_errors_of_every_kind(border, spec, letters, tmp_path, seed) for seed in range(3)]
-    nearest, compensated = np.mean(errors, axis=0)
-    assert compensated < nearest
-
-
-def _errors_of_every_kind(
-    border: Border, spec: ModelSpec, letters: NDArray[np.float32], folder: Path, seed: int
-) -> tuple[float, float]:
-    """Of a network rounded to the nearest, and compensated: one is left as it was where it errs."""
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -108,7 +106,7 @@ def _errors_of_every_kind(
             layers.Dense(28),
         ]
     )
-    path = folder / f"kinds-{seed}.keras"
+    path = tmp_path / "kinds.keras"
     save_keras(model, spec, path)
     tensors = letters if border.dtype == "float32" else np.round(letters * 255).astype(np.uint8)
     tensors = tensors.transpose(0, 3, 1, 2) if border.layout == "NCHW" else tensors
@@ -117,9 +115,9 @@ def _errors_of_every_kind(
     others = tensors[1::2]
     batches = [others] if border.batch is None else np.split(others[:20], 20)
     nearest, compensated = (
-        float(np.mean([_error(folded, each, batch) for batch in batches])) for each in made
+        np.mean([_error(folded, each, batch) for batch in batches]) for each in made
     )
-    return nearest, compensated
+    assert compensated < nearest
 
 
 def test_same_bytes_each_time(letters: NDArray[np.float32]) -> None:
