@@ -18,7 +18,7 @@ import numpy as np
 from hcr_edge.datasets import load_dataset
 from hcr_edge.outliers import KINDS, draw_outliers
 from hcr_runtime import Classifier, to_gray
-from hcr_runtime.ink import extract_ink, measure
+from hcr_runtime.preprocess import prepare
 
 SIDES = (32, 24, 20, 16, 14, 12, 10, 8, 6)
 SIZES = (0, 5, 6, 8, 10, 12, 16, 33)
@@ -38,8 +38,7 @@ def main() -> None:
         scores = classifier.scores(images)
         sure = scores.max(axis=1) >= classifier.spec.rejection.min_confidence
         right = scores.argmax(axis=1) == data.labels[list(chosen)]
-        version = classifier.spec.preprocess.version
-        longer = [measure(extract_ink(image, version)).longer for image in images]
+        longer = [prepare(image, classifier.spec)[1].longer for image in images]
         rows.append(np.stack([longer, sure, right], axis=1))
     size, sure, right = np.concatenate(rows).T
     print("glyph, pixels  images  read right  sure enough  of those wrong")

@@ -95,9 +95,9 @@ def with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> Mod
     return replace(spec, provenance=replace(spec.provenance, figures=figures, confusions=mistakes))
 
 
-def commonest_mistakes(test: Dataset, predicted: NDArray[np.int64], most: int = 8) -> str:
-    """The commonest, as ``ز→ر 8, ض→ص 5``."""
+def commonest_mistakes(test: Dataset, predicted: NDArray[np.int64]) -> str:
+    """The eight commonest, as ``ز→ر 8, ض→ص 5``."""
     texts = [label.text for label in test.label_set]
     wrong = predicted != test.labels
     pairs = Counter(zip(test.labels[wrong].tolist(), predicted[wrong].tolist(), strict=True))
-    return ", ".join(f"{texts[t]}→{texts[p]} {n}" for (t, p), n in pairs.most_common(most))
+    return ", ".join(f"{texts[t]}→{texts[p]} {n}" for (t, p), n in pairs.most_common(8))

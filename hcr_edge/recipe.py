@@ -188,7 +188,7 @@ class Recipe:
             (
                 self.test_dataset is not None and self.protocol != "official",
                 f"protocol is {self.protocol!r} beside a test_dataset",
-                "official",
+                "official, or no test_dataset: crossval divides dataset itself",
             ),
         ):
             if wrong:

@@ -116,9 +116,9 @@ def write(conversion: Conversion, planned: Planned, spec: ModelSpec, path: Path)
     return FORMATS[planned.kind.format].write(conversion, planned, spec, path)
 
 
-def open_artifact(path: Path, threads: int = 1) -> Engine:
+def open_artifact(path: Path) -> Engine:
     """Load an artifact with the engine that runs its format."""
-    return FORMATS[path.suffix[1:]].open(path, threads)  # type: ignore[index]
+    return FORMATS[path.suffix[1:]].open(path)  # type: ignore[index]
 
 
 def artifact_bytes(path: Path) -> int:
@@ -179,7 +179,7 @@ class _Format:
     """How files of one format are written, opened and weighed."""
 
     write: Callable[[Conversion, Planned, ModelSpec, Path], Facts]
-    open: Callable[[Path, int], Engine] = open_engine
+    open: Callable[[Path], Engine] = open_engine
     size: Callable[[Path], int] = _file_bytes
 
 

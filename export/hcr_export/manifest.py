@@ -182,5 +182,8 @@ def keras_source(bundle: Path) -> Path:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file atomically."""
     partial = path.with_name(f".{path.name}")
-    partial.write_bytes(data)
-    partial.replace(path)
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -105,7 +105,7 @@ class MicroEngine:
     Where that is not installed, with LiteRT's reference kernels, which round alike but for a step.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path) -> None:
         text = path.read_text(encoding="utf-8")
         found = _SPEC.search(text)
         if found is None:

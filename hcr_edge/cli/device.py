@@ -9,7 +9,8 @@ import typer
 
 from hcr_edge.checkpoints import model_file
 from hcr_edge.cli.console import answer, fail, say, show, table
-from hcr_edge.cli.options import Overwrite
+from hcr_edge.cli.inputs import image_of
+from hcr_edge.cli.options import DEFAULT_MODEL, Engine, Json, Model, Overwrite
 from hcr_edge.cli.outputs import check_picture
 from hcr_edge.cli.read import mark_character, write_annotated
 from hcr_edge.errors import DataError
@@ -24,18 +25,19 @@ from hcr_runtime.carrier import read_zip_spec
 from hcr_runtime.engines import OnnxRuntimeEngine
 from hcr_runtime.selftest import selftest as run_selftest
 
-DEFAULT_MODEL = "arabic-letters"
-
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON (see docs/json.md).")]
-Model = Annotated[
-    str, typer.Option("--model", "-m", help="A shipped name, or an .onnx or .tflite file.")
-]
-
 
 def classify(
-    images: Annotated[list[Path], typer.Argument(help="Image files of one character each.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Image files of one character each; - is standard input."),
+    ],
     model: Model = DEFAULT_MODEL,
     top: Annotated[int, typer.Option(min=1, help="How many candidates to name.")] = 3,
+    allow: Annotated[
+        str | None, typer.Option(help="Letters that may be answered, e.g. --allow ابت.")
+    ] = None,
+    deny: Annotated[str | None, typer.Option(help="Letters that may not be answered.")] = None,
+    engine: Engine = None,
     annotate: Annotated[
         Path | None, typer.Option(help="Write the image with its box and letter here.")
     ] = None,
@@ -45,7 +47,7 @@ def classify(
     """Read one character from each image.
 
     Examples: [bold]hcr-edge classify letter.png --top 5[/], [bold]hcr-edge classify photo.jpg
-    --annotate read.png[/]
+    --annotate read.png[/], [bold]hcr-edge classify digit.png -m persian-digits --allow ۰۱[/]
     """
     if annotate is not None:
         if len(images) > 1:
@@ -55,12 +57,14 @@ def classify(
                 hint="for a page of characters there is hcr-edge read",
             )
         check_picture(annotate, overwrite)
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, engine=engine)
+    allowed, denied = (None if text is None else list(text) for text in (allow, deny))
     answers: list[dict[str, Any]] = []
     failed = False
     for path in images:
         try:
-            prediction = classifier.classify(path, top)
+            image = image_of(path)
+            prediction = classifier.classify(image, top, allow=allowed, deny=denied)
         except HcrError as error:
             failed = True
             fail(str(error))
@@ -72,7 +76,7 @@ def classify(
             fail(f"{path}: the image is empty: no ink found")
             continue
         if annotate is not None:
-            write_annotated(path, [mark_character(path, prediction)], annotate)
+            write_annotated(image, [mark_character(image, prediction)], annotate)
         if not as_json:
             say(f"{path}\t{describe(prediction)}")
     if as_json:
@@ -141,6 +145,7 @@ def inspect(
         "input", f"{shape.height}x{shape.width}x{shape.channels} {shape.dtype} {shape.layout}"
     )
     rows.add_row("preprocessing", f"version {spec.preprocess.version}")
+    rows.add_row("accepted", f"from a confidence of {spec.rejection.min_confidence:.2%} on")
     rows.add_row("output", f"{spec.output}, temperature {spec.temperature:g}")
     provenance = spec.provenance
     for name in (

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from hcr_edge.cli.console import answer, say
-from hcr_edge.cli.device import DEFAULT_MODEL, Model
-from hcr_edge.cli.options import Json, Overwrite
+from hcr_edge.cli.options import DEFAULT_MODEL, Json, Model, Overwrite
 from hcr_edge.cli.outputs import check_picture, write_picture
 from hcr_runtime import Classifier
 from hcr_runtime.explain import explain as draw

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from hcr_edge.cli.console import answer, err, say
-from hcr_edge.cli.options import Json, Overwrite
+from hcr_edge.cli.inputs import image_of
+from hcr_edge.cli.options import DEFAULT_MODEL, Engine, Json, Model, Overwrite
 from hcr_edge.cli.outputs import check_picture, write_picture
 from hcr_edge.drawing import Kind, Mark, draw_overlay
 from hcr_runtime import (
@@ -25,10 +26,11 @@ from hcr_runtime import (
 
 
 def read(
-    page: Annotated[Path, typer.Argument(help="A photograph or scan of a page.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="A shipped name, or an .onnx or .tflite file.")
-    ] = "arabic-letters",
+    page: Annotated[
+        Path, typer.Argument(help="A photograph or scan of a page; - is standard input.")
+    ],
+    model: Model = DEFAULT_MODEL,
+    engine: Engine = None,
     annotate: Annotated[
         Path | None, typer.Option(help="Write the page with boxes and letters here.")
     ] = None,
@@ -42,9 +44,10 @@ def read(
     """
     if annotate is not None:
         check_picture(annotate, overwrite)
-    glyphs = Classifier.load(model).read(page)
+    image = image_of(page)
+    glyphs = Classifier.load(model, engine=engine).read(image)
     if annotate is not None:
-        write_annotated(page, marks(glyphs), annotate)
+        write_annotated(image, marks(glyphs), annotate)
     if as_json:
         answer({"page": str(page), "glyphs": [glyph.to_dict() for glyph in glyphs]})
         return
@@ -71,7 +74,7 @@ def marks(glyphs: Iterable[ReadGlyph]) -> list[Mark]:
     return [_mark(glyph.box, glyph.prediction, glyph.touching) for glyph in glyphs]
 
 
-def mark_character(photo: Path, prediction: Prediction) -> Mark:
+def mark_character(photo: Path | bytes, prediction: Prediction) -> Mark:
     """What is drawn of a photograph of one character: its box, or the whole photograph."""
     box = largest_glyph(photo)
     if box is None:
@@ -80,7 +83,7 @@ def mark_character(photo: Path, prediction: Prediction) -> Mark:
     return _mark(box, prediction, touching=False)
 
 
-def write_annotated(photo: Path, items: Iterable[Mark], place: Path) -> None:
+def write_annotated(photo: Path | bytes, items: Iterable[Mark], place: Path) -> None:
     """Write a photograph with boxes and letters, as what its place's suffix says.
 
     Raises:

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hcr_edge.cli.console import answer, say, working
-from hcr_edge.cli.device import DEFAULT_MODEL, Model
-from hcr_edge.cli.options import SETS_HELP, DataDir, Json, Overwrite
+from hcr_edge.cli.options import DEFAULT_MODEL, SETS_HELP, DataDir, Json, Model, Overwrite
 from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets import Dataset, load_dataset, match_labels
 from hcr_edge.errors import DataError

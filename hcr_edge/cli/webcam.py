@@ -14,7 +14,7 @@ import typer
 
 from hcr_edge.cli import interrupt
 from hcr_edge.cli.console import answer_line, err, say
-from hcr_edge.cli.device import DEFAULT_MODEL, Model
+from hcr_edge.cli.options import DEFAULT_MODEL, Model
 from hcr_edge.errors import DataError
 from hcr_edge.overlay import Meter, annotate
 from hcr_edge.serve import WebPage, parse_address
@@ -43,7 +43,7 @@ def webcam(
     source: Annotated[
         str,
         typer.Option(
-            help="A camera's number or /dev/video*, an rtsp:// or http:// stream,"
+            help="A camera's number, /dev/video* or /dev/v4l/*, an rtsp:// or http:// stream,"
             " a video, a recording, or a folder of images."
         ),
     ] = "0",
@@ -86,6 +86,8 @@ def webcam(
     """
     if mode not in MODES:
         raise HcrError(f"there is no mode {mode!r}", allowed=" or ".join(MODES))
+    if token and serve is None:
+        raise HcrError("--token was given without --serve", hint="--serve 8080 shows a web page")
     address = None if serve is None else parse_address(serve)
     with ExitStack() as stack:
         session = Session(source, model, "page" if mode == "page" else "guide", stack)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -33,11 +32,11 @@ _EACH = 400
 _LIKE_CAPITALS = "вгежзийклмнопрстуфхцчшщъыьэюя"
 
 
-def measure_grids(data_dir: Path | None = None) -> dict[str, list[int]]:
+def measure_grids() -> dict[str, list[int]]:
     """Return each character's mean grid, 64 whole numbers row by row."""
     grids: dict[str, list[int]] = {}
     for name, part in SOURCES:
-        data = load_published(SETS[name], "", part, data_dir)
+        data = load_published(SETS[name], "", part, None)
         for index, label in enumerate(data.label_set):
             members = np.flatnonzero(data.labels == index)
             chosen = members[:: max(len(members) // _EACH, 1)][:_EACH].tolist()

@@ -8,7 +8,7 @@ import re
 from hcr_runtime.errors import CameraError
 
 ALLOWED = (
-    "a camera's number, /dev/video*, a video file, a recording, a folder of images,"
+    "a camera's number, /dev/video* or /dev/v4l/*, a video file, a recording, a folder of images,"
     " or an rtsp://, http:// or https:// address"
 )
 
@@ -52,10 +52,10 @@ def source_text(source: str | os.PathLike[str]) -> str:
 def is_live(source: str) -> bool:
     """Whether a source goes on by itself: a camera, or a stream.
 
-    >>> [is_live(source) for source in ("0", "/dev/video2", "rtsp://cam/1", "clip.avi")]
+    >>> [is_live(source) for source in ("0", "/dev/v4l/by-id/usb-cam", "rtsp://cam/1", "clip.avi")]
     [True, True, True, False]
     """
-    return bool(re.match(r"\d+$|/dev/video|(rtsps?|https?)://", source))
+    return bool(re.match(r"\d+$|/dev/(video|v4l/)|(rtsps?|https?)://", source))
 
 
 def title(source: str) -> str:

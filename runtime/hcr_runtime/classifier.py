@@ -387,8 +387,11 @@ class Classifier:
         told = predict(reading.extent, reading.scores, self.spec, top, allowed)
         if not told.accepted:
             return told
-        if reading.disputed:
-            between = (told.label, reading.disputed)
+        disputed = reading.disputed
+        # What may not be answered disputes nothing.
+        known = allowed is None or (disputed and allowed[self.spec.texts.index(disputed)])
+        if disputed and known and disputed != told.label:
+            between = (told.label, disputed)
             return replace(told, accepted=False, reason="ambiguous", between=between)
         return replace(told, accepted=False, reason="unsure") if reading.doubted else told
 

@@ -1,7 +1,8 @@
 """Golden vectors: image bytes → tensor → raw outputs, with which a port or a device proves itself.
 
 ``golden/vectors.json`` lists the cases; ``golden/images/`` holds the images, ``golden/tensors.f32``
-their input tensors one after another (little-endian float32, in the model's layout).
+their input tensors one after another (little-endian float32, height x width x channels, as
+`preprocess` gives them; `hcr_runtime.border` turns them into what the file takes).
 """
 
 from __future__ import annotations

@@ -174,6 +174,8 @@ def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
         raise ImageError(f"{name} cannot be decoded ({error.err})") from error
     if array is None:
         raise ImageError(f"{name} is no image, or cut short", allowed=FORMATS)
+    if data[:2] == b"BM" and array.shape[2:] == (4,) and not array[:, :, 3].any():
+        array = array[:, :, :3]  # a screenshot's fourth byte, which is not used
     return upright(_from_array(array, name, "bgr"), header.orientation)
 
 

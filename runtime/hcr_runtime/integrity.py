@@ -12,12 +12,27 @@ from hcr_runtime.arguments import received
 from hcr_runtime.errors import EngineError, ModelError
 
 SIGNATURE_SUFFIX = ".sig"
-MANIFEST = "manifest.json"
-# Of the artifacts in a bundle, the first of its engine that is there.
+MANIFEST, MANIFEST_VERSION = "manifest.json", 1
+# Roles of files that are written again after the export, and so have no checksum.
+REWRITTEN = ("parity report", "report")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+# Of the artifacts in a bundle, the first of its engine that is there.
 _PREFERRED = {
-    "onnxruntime": ("int8.onnx", "float32.onnx", "int8.ort", "float32.ort", "float16.onnx"),
-    "litert": ("int8.tflite", "float32.tflite"),
+    "onnxruntime": (
+        "int8.onnx",
+        "dynamic-int8.onnx",
+        "float32.onnx",
+        "int8.ort",
+        "float32.ort",
+        "float16.onnx",
+    ),
+    "litert": (
+        "int8.tflite",
+        "dynamic-int8.tflite",
+        "float32.tflite",
+        "float16.tflite",
+        "int16x8.tflite",
+    ),
     "opencv": ("float32.onnx",),
 }
 
@@ -43,11 +58,9 @@ def bundle_file(folder: Path, engine: str) -> tuple[Path, str]:
     """Return the file of a bundle that `engine` shall run, and its SHA-256 in the manifest.
 
     Raises:
-        ModelError: `folder` is no bundle, its manifest is malformed, or it has no such file.
+        ModelError: `folder` is no bundle, its manifest is damaged, or it has no such file.
     """
-    kinds = {
-        item["kind"]: item for item in _manifest_files(folder) if item.get("role") == "artifact"
-    }
+    kinds = {item["kind"]: item for item in manifest_files(folder) if item["role"] == "artifact"}
     item = next((kinds[kind] for kind in _PREFERRED[engine] if kind in kinds), None)
     if item is None:
         raise ModelError(
@@ -58,25 +71,34 @@ def bundle_file(folder: Path, engine: str) -> tuple[Path, str]:
     return folder / item["file"], item["sha256"]
 
 
-def _manifest_files(folder: Path) -> list[dict[str, Any]]:
+def manifest_files(folder: Path) -> list[dict[str, Any]]:
+    """Return what a bundle's manifest says of its files, none of which lies outside.
+
+    Raises:
+        ModelError: `folder` is no bundle, or its manifest is malformed or of another version.
+    """
     path = folder / MANIFEST
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["schema_version"] != MANIFEST_VERSION:
+            raise ValueError(f"of schema version {received(manifest['schema_version'])}")
+        files: list[dict[str, Any]] = manifest["files"]
         for item in files:
-            if item["role"] != "artifact":
-                continue
-            # Artifacts lie beside the manifest: nothing outside the bundle is ever read.
-            if not item["file"] or Path(item["file"]).name != item["file"]:
-                raise ValueError(f"the file {item['file']!r}")
-            if not isinstance(item["sha256"], str) or not isinstance(item["kind"], str):
-                raise ValueError(f"{item['file']} without checksum or kind")
+            artifact, name = item["role"] == "artifact", item["file"]
+            needed = ["role", "file"] + ["sha256"] * (item["role"] not in REWRITTEN)
+            if not all(isinstance(item[field], str) for field in needed + ["kind"] * artifact):
+                raise ValueError(f"{name!r} is not described")
+            # Artifacts lie beside the manifest.
+            beside = Path(name).name == name or not artifact
+            if not (name and beside) or Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"{name!r} lies outside")
     except OSError as error:
         raise ModelError(
-            f"{folder} is no bundle (no {MANIFEST})", allowed="a folder of 'hcr-edge export'"
+            f"{folder} is no bundle (no {MANIFEST})", hint="'hcr-edge export' makes one"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is malformed ({error})", hint="export the model again") from error
-    return list(files)
+        raise ModelError(f"{path} is damaged ({error})", hint="export the model again") from error
+    return files
 
 
 def check_signature(data: bytes, path: Path, public_key: str | os.PathLike[str] | bytes) -> None:

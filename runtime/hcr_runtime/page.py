@@ -11,7 +11,6 @@ from hcr_runtime.arguments import check_type, check_whole
 from hcr_runtime.classifier import Classifier
 from hcr_runtime.image import ImageLike
 from hcr_runtime.segment import Box, find_glyphs
-from hcr_runtime.spec import Direction, ModelSpec
 
 if TYPE_CHECKING:
     from hcr_runtime.prediction import Prediction
@@ -81,7 +80,7 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
     """
     check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
     top = check_whole("top", top)
-    glyphs = find_glyphs(page, direction=_direction(classifier.spec), limits=classifier.limits)
+    glyphs = find_glyphs(page, direction=classifier.spec.direction, limits=classifier.limits)
     if not glyphs:
         return ()
     predictions = classifier.classify_glyphs([glyph.crop for glyph in glyphs], top)
@@ -95,9 +94,3 @@ def read_page(page: ImageLike, classifier: Classifier, top: int = 3) -> tuple[Re
             prediction = replace(prediction, accepted=False, reason="touching", between=())
         read.append(ReadGlyph(glyph.box, glyph.line, glyph.order, touching, prediction))
     return tuple(read)
-
-
-def _direction(spec: ModelSpec) -> Direction:
-    """The direction of most of a model's labels."""
-    leftward = sum(label.direction == "rtl" for label in spec.labels)
-    return "rtl" if 2 * leftward > len(spec.labels) else "ltr"

@@ -211,12 +211,13 @@ def find_glyph(gray: GrayImage, lines: bool = False, version: int = NEWEST_PREPR
 def _find_in(gray: GrayImage, lines: bool, version: int) -> Found:
     ink = extract_ink(gray, version)
     extent = measure(ink, lines)
+    box = _glyph_box(ink, extent) if extent.longer else None
     if version > 1 and MIN_GLYPH <= extent.longer < MIN_GLYPH + 2:
-        # A blot's rim, which is faint, makes it no larger.
-        first = _find_in(gray, lines, 1)
-        if first.extent.longer < MIN_GLYPH:
-            return first
-    return Found(ink, extent, _glyph_box(ink, extent) if extent.longer else None, gray)
+        # A blot's rim, which is faint, makes it no larger: so small, it is not answered.
+        plain = measure(extract_ink(gray, 1), lines)
+        if plain.longer < MIN_GLYPH:
+            extent = plain
+    return Found(ink, extent, box, gray)
 
 
 def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayImage:

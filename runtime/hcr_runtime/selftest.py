@@ -9,16 +9,14 @@ is skipped, and so is a model whose engine is not installed.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from hcr_runtime.engines import SUFFIXES, open_engine
 from hcr_runtime.errors import EngineError, ModelError
 from hcr_runtime.golden import GoldenResult, check_golden
+from hcr_runtime.integrity import REWRITTEN, manifest_files
 
-# Roles of files that are written again after the export, and so have no checksum.
-_REWRITTEN = ("parity report", "report")
 _LABELS = "labels.txt"
 
 
@@ -33,11 +31,11 @@ def selftest(bundle: Path) -> tuple[GoldenResult, ...]:
         SpecError: A model file has no valid description inside.
         EngineError: No engine here runs any of the models.
     """
-    entries = _entries(bundle)
+    entries = manifest_files(bundle)
     models = [entry for entry in entries if entry["role"] == "artifact"]
     if not any((bundle / entry["file"]).is_file() for entry in models):
         raise ModelError(f"{bundle} holds no model files", allowed="a bundle")
-    others = [entry for entry in entries if entry["role"] not in ("artifact", *_REWRITTEN)]
+    others = [entry for entry in entries if entry["role"] not in ("artifact", *REWRITTEN)]
     checked = [_check_file(bundle, entry) for entry in others]
     results = [_check_model(bundle, entry) for entry in models]
     if all(result.skipped for result in results):
@@ -84,25 +82,6 @@ def _result(
     entry: dict[str, Any], failures: tuple[str, ...] = (), skipped: str = ""
 ) -> GoldenResult:
     return GoldenResult(entry["file"], 0, 0, failures, skipped)
-
-
-def _entries(bundle: Path) -> list[dict[str, Any]]:
-    path = bundle / "manifest.json"
-    try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["files"]
-        for entry in entries:
-            needed = ("file",) if entry["role"] in _REWRITTEN else ("file", "sha256")
-            if not all(isinstance(entry[name], str) for name in needed):
-                raise ValueError(f"{entry['file']} is not described")
-            if ".." in Path(entry["file"]).parts or Path(entry["file"]).is_absolute():
-                raise ValueError(f"{entry['file']} lies outside")
-    except OSError as error:
-        raise ModelError(
-            f"{bundle} is no bundle (no manifest.json)", hint="'hcr-edge export' makes one"
-        ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged ({error})", hint="export the model again") from error
-    return entries
 
 
 def _sha256(path: Path) -> str:

@@ -289,6 +289,12 @@ class ModelSpec(Typed):
         """The labels' characters, in the order of the outputs."""
         return tuple(label.text for label in self.labels)
 
+    @property
+    def direction(self) -> Direction:
+        """In which most of the labels are written."""
+        leftward = sum(label.direction == "rtl" for label in self.labels)
+        return "rtl" if 2 * leftward > len(self.labels) else "ltr"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the description as plain JSON types; each label also names its code point."""
         data: dict[str, Any] = dataclasses.asdict(self)

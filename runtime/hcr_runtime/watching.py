@@ -208,7 +208,7 @@ class Watcher:
             return glyphs
         boxes = [glyph.path.box for glyph in glyphs]
         size = float(np.median([longer_side(box) for box in boxes]))
-        direction = self.classifier.spec.labels[0].direction
+        direction = self.classifier.spec.direction
         places = reading_order(np.array([centre(box) for box in boxes]), size, direction)
         return [glyph for _, glyph in sorted(zip(places, glyphs, strict=True), key=lambda x: x[0])]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -115,6 +118,35 @@ def test_classify_answers_the_good_images_among_bad_ones(cli, letters: Path) -> 
     assert second["label"] == "س"
     assert len(answer.errors) == 1
     assert answer.errors[0].startswith(f"error: cannot read {bad}")
+
+
+def test_classify_among_some_letters(cli, letters: Path) -> None:
+    image = letters / "seen" / "0.png"
+    (free,) = cli("classify", image, "--json").json
+    (among,) = cli("classify", image, "--allow", "سش", "--json").json
+    (denied,) = cli("classify", image, "--deny", "س", "--json").json
+    assert free["label"] == among["label"] == "س"
+    assert [item["label"] for item in among["top"]] == ["س", "ش"]
+    assert "س" not in [item["label"] for item in denied["top"]]
+    answer = cli("classify", image, "--allow", "Ж")
+    assert answer.code == 2
+    assert "Ж" in answer.err
+
+
+def test_standard_input_is_an_image(cli, letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (letters / "seen" / "0.png").read_bytes()
+    for command in ("classify", "read"):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        assert "س" in cli(command, "-").out
+    monkeypatch.setattr(sys, "stdin", None)
+    answer = cli("classify", "-")
+    assert (answer.code, answer.errors) == (2, ["error: the image is empty (0 bytes)"])
+
+
+def test_engine_is_chosen(cli, letters: Path, exported: Path) -> None:
+    image, model = letters / "seen" / "0.png", exported / "arabic-letters-float32.onnx"
+    assert "س" in cli("classify", image, "-m", model, "--engine", "opencv").out
+    assert "does not run" in cli("read", image, "-m", model, "--engine", "litert").err
 
 
 def test_models_json(cli) -> None:

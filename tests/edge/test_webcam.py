@@ -194,6 +194,7 @@ def test_full_folder_of_crops_is_told(
         (("--mode", "line"), "no mode 'line'"),
         (("--serve", "nowhere"), "is no address"),
         (("--model", "absent"), "absent"),
+        (("--token", "s3cret"), "--token was given without --serve"),
     ],
 )
 def test_mistakes_are_one_line(cli, clip: Path, options: tuple[str, str], problem: str) -> None:

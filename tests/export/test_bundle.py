@@ -22,11 +22,13 @@ from hcr_export.plan import plan
 from hcr_export.targets import installed
 from hcr_runtime import Classifier, HcrError
 from hcr_runtime.golden import check_golden
+from hcr_runtime.integrity import bundle_file
 
 KINDS = installed(artifacts.KINDS)
 # Those that the runtime on a device loads.
 LOADED = [kind for kind in KINDS if kind.format in ("tflite", "onnx", "ort")]
 IDS = [kind.name for kind in KINDS]
+ONE = [kind for kind in artifacts.KINDS if kind.format in ("tflite", "onnx", "ort")]
 
 
 @pytest.fixture
@@ -52,6 +54,14 @@ def test_every_artifact_names_itself(kind, bundle, calibration) -> None:
     assert provenance.calibration == expected
     assert provenance.figures == source.provenance.figures
     assert provenance.versions.keys() >= {"keras", "tensorflow", "onnx", "onnxruntime", "hcr-edge"}
+
+
+@pytest.mark.parametrize("kind", ONE, ids=lambda kind: kind.name)
+def test_bundle_of_one_artifact_is_loaded(kind, tmp_path: Path) -> None:
+    """Whatever the kind that a search over them left."""
+    files = [{"file": "one", "role": "artifact", "kind": kind.name, "sha256": ""}]
+    (tmp_path / "manifest.json").write_text(json.dumps({"schema_version": 1, "files": files}))
+    assert bundle_file(tmp_path, kind.engine) == (tmp_path / "one", "")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)

@@ -25,22 +25,35 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Claim:
-    """What a shipped model holds: on which test part, how often it is right, in how many bytes."""
+    """What docs/results.md says of a shipped model: of which test part it reads how much.
 
+    The bar for int8 is an agreement of 99.7 % on the official test; docs/parity.md tells the other.
+    """
+
+    model: str
     dataset: str
     accuracy: float
-    size: int
+    agreement: float = 0.997
 
 
-# A little under what docs/results.md says, so that another processor's rounding passes.
-CLAIMS = {
-    "arabic-letters": Claim("ahcd", 0.975, 150_000),
-    "arabic-letters-nano": Claim("ahcd", 0.955, 32_768),
-    "persian-digits": Claim("hoda", 0.992, 100_000),
-    "russian-letters": Claim("comnist-cyrillic", 0.97, 150_000),
-    "latin-letters": Claim(
-        "az+sd19+mohneesh:upright+charwizard+ateam@latin-letters", 0.955, 150_000
-    ),
+CLAIMS = (
+    Claim("arabic-letters", "ahcd", 0.9833),
+    Claim("arabic-letters", "hijja:28,isolated", 0.9611),
+    Claim("arabic-letters-nano", "ahcd", 0.9795),
+    Claim("arabic-letters-nano", "hijja:28,isolated", 0.9490, agreement=0.995),
+    Claim("persian-digits", "hoda", 0.9972),
+    Claim("russian-letters", "comnist-cyrillic", 0.98),
+    Claim("latin-letters", "az+sd19+mohneesh:upright+charwizard+ateam@latin-letters", 0.9682),
+)
+# Another processor's rounding passes, of a few images.
+TOLERANCE = 0.0015
+# Bytes of int8.
+LARGEST = {
+    "arabic-letters": 150_000,
+    "arabic-letters-nano": 32_768,
+    "persian-digits": 100_000,
+    "russian-letters": 150_000,
+    "latin-letters": 150_000,
 }
 
 
@@ -48,6 +61,7 @@ CLAIMS = {
 class Measured:
     """Both models' answers to one test part, from the bytes of each image."""
 
+    claim: Claim
     data: Dataset
     keras: Scores
     int8: Scores
@@ -70,21 +84,24 @@ def _answers(data: Dataset, checkpoint: KerasFile, shipped: Classifier) -> tuple
     return checkpoint.scores(tensors), shipped.scores(images)
 
 
-@pytest.fixture(scope="module", params=sorted(CLAIMS))
-def measured(request: pytest.FixtureRequest, data_dir: Path) -> tuple[str, Measured]:
-    name = request.param
-    shipped = Classifier.load(name)
-    data = load_dataset(CLAIMS[name].dataset, "test", data_dir=data_dir)
+@pytest.fixture(
+    scope="module", params=CLAIMS, ids=lambda claim: f"{claim.model}-{claim.dataset[:5]}"
+)
+def measured(request: pytest.FixtureRequest, data_dir: Path) -> Measured:
+    claim = request.param
+    shipped, checkpoint = Classifier.load(claim.model), load_keras(find_checkpoint(claim.model))
+    data = load_dataset(claim.dataset, "test", data_dir=data_dir)
     # Hoda's 20,000 would take longer than all others together.
-    data = match_labels(data, shipped.spec).limit(4000)
-    return name, Measured(data, *_answers(data, load_keras(find_checkpoint(name)), shipped))
+    data = match_labels(data, shipped.spec).limit(5000)
+    return Measured(claim, data, *_answers(data, checkpoint, shipped))
 
 
 def test_every_shipped_model_has_its_checkpoint_and_its_claim() -> None:
-    assert shipped_models().keys() == shipped_checkpoints().keys() == CLAIMS.keys()
+    assert shipped_models().keys() == shipped_checkpoints().keys() == LARGEST.keys()
+    assert {claim.model for claim in CLAIMS} == LARGEST.keys()
 
 
-@pytest.mark.parametrize("name", sorted(CLAIMS))
+@pytest.mark.parametrize("name", sorted(LARGEST))
 def test_model_was_exported_from_this_checkpoint(name: str) -> None:
     shipped, checkpoint = Classifier.load(name), load_keras(find_checkpoint(name))
     assert shipped.spec.provenance.source_sha256 == checkpoint.sha256
@@ -94,51 +111,49 @@ def test_model_was_exported_from_this_checkpoint(name: str) -> None:
     how = shipped.spec.provenance.quantization
     assert how.startswith("int8: QDQ")
     assert f"{QuantizationRecipe().calibration} calibration" in how
-    assert CLAIMS[name].dataset.partition("@")[0] in shipped.spec.provenance.calibration
+    first = next(claim.dataset for claim in CLAIMS if claim.model == name)
+    assert first.partition("@")[0] in shipped.spec.provenance.calibration
 
 
 def test_arabic_letters_come_in_their_order(shipped: Classifier) -> None:
     assert shipped.spec.labels == ARABIC_LETTERS
 
 
-@pytest.mark.parametrize("name", sorted(CLAIMS))
+@pytest.mark.parametrize("name", sorted(LARGEST))
 def test_model_is_small(name: str) -> None:
-    assert shipped_models()[name].stat().st_size <= CLAIMS[name].size
+    assert shipped_models()[name].stat().st_size <= LARGEST[name]
 
 
-def test_int8_reads_real_characters_as_well_as_keras(measured: tuple[str, Measured]) -> None:
-    name, found = measured
-    keras, int8 = (scores.argmax(axis=1) for scores in (found.keras, found.int8))
-    right_before, right = (int((a == found.data.labels).sum()) for a in (keras, int8))
-    total = len(found.data)
-    assert right / total >= CLAIMS[name].accuracy
+def test_int8_reads_real_characters_as_well_as_keras(measured: Measured) -> None:
+    keras, int8 = (scores.argmax(axis=1) for scores in (measured.keras, measured.int8))
+    right_before, right = (int((a == measured.data.labels).sum()) for a in (keras, int8))
+    total = len(measured.data)
+    assert right / total >= measured.claim.accuracy - TOLERANCE
     assert 100 * (right_before - right) / total <= 0.1
-    assert (keras == int8).mean() >= 0.997
+    assert (keras == int8).mean() >= measured.claim.agreement
 
 
-def test_no_character_is_left_behind(measured: tuple[str, Measured]) -> None:
+def test_no_character_is_left_behind(measured: Measured) -> None:
     """An average may hide one letter that is hardly read."""
-    _, found = measured
-    right = found.int8.argmax(axis=1) == found.data.labels
-    counts = np.bincount(found.data.labels)
-    recall = np.bincount(found.data.labels, weights=right)[counts >= 20] / counts[counts >= 20]
+    labels = measured.data.labels
+    right = measured.int8.argmax(axis=1) == labels
+    counts = np.bincount(labels)
+    recall = np.bincount(labels, weights=right)[counts >= 20] / counts[counts >= 20]
     assert recall.min() >= 0.85
 
 
-def test_confidence_means_what_it_says(measured: tuple[str, Measured]) -> None:
-    _, found = measured
-    assert calibration_error(found.int8, found.data.labels) <= 0.02
+def test_confidence_means_what_it_says(measured: Measured) -> None:
+    assert calibration_error(measured.int8, measured.data.labels) <= 0.02
 
 
-def test_what_is_answered_is_right(measured: tuple[str, Measured]) -> None:
-    name, found = measured
-    least = Classifier.load(name).spec.rejection.min_confidence
-    refusal = measure_refusal(found.int8, found.data.labels, least)
+def test_what_is_answered_is_right(measured: Measured) -> None:
+    least = Classifier.load(measured.claim.model).spec.rejection.min_confidence
+    refusal = measure_refusal(measured.int8, measured.data.labels, least)
     assert refusal.error <= 0.01
     assert refusal.accepted >= 0.6
 
 
-@pytest.mark.parametrize("name", sorted(CLAIMS))
+@pytest.mark.parametrize("name", sorted(LARGEST))
 def test_what_is_no_character_is_refused(name: str) -> None:
     """Also kinds of drawings that training never saw."""
     classifier = Classifier.load(name)
@@ -151,15 +166,15 @@ def test_what_is_no_character_is_refused(name: str) -> None:
     assert max(shares[kind] for kind in KINDS if kind not in TRAINED) <= 0.1, shares
 
 
-def test_published_figures_are_measured_ones(measured: tuple[str, Measured]) -> None:
+def test_published_figures_are_measured_ones(measured: Measured) -> None:
     """On the official test part, where all of it was read here."""
-    name, found = measured
-    figures = load_keras(find_checkpoint(name)).spec.provenance.figures
+    claim = measured.claim
+    figures = load_keras(find_checkpoint(claim.model)).spec.provenance.figures
     assert any("validation (chose the epoch)" in what for what in figures)
-    if name == NAME:
-        measured_share = float((found.keras.argmax(axis=1) == found.data.labels).mean())
+    if (claim.model, claim.dataset) == (NAME, "ahcd"):
+        share = float((measured.keras.argmax(axis=1) == measured.data.labels).mean())
         (official,) = [value for what, value in figures.items() if what == "of which ahcd"]
-        assert official == pytest.approx(measured_share, abs=1.5 / 3360)
+        assert official == pytest.approx(share, abs=1.5 / 3360)
 
 
 def test_int8_agrees_on_the_drawn_letters(checkpoint: KerasFile, shipped: Classifier) -> None:

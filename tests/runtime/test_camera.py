@@ -225,8 +225,9 @@ def test_folder_without_images_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_live() -> None:
-    assert all(map(is_live, ("0", "/dev/video1", "rtsp://a/b", "http://a/b", "https://a")))
-    assert not any(map(is_live, ("clip.avi", "0.avi", "folder", "ftp://a", "")))
+    cameras = "0", "/dev/video1", "/dev/v4l/by-id/usb-cam-index0"
+    assert all(map(is_live, (*cameras, "rtsp://a/b", "http://a/b", "https://a")))
+    assert not any(map(is_live, ("clip.avi", "0.avi", "folder", "ftp://a", "", "/dev/shm/frames")))
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,18 @@ def test_array_of_another_form_is_named(array: Image, says: str) -> None:
     assert caught.value.allowed
 
 
+def test_screenshot_whose_fourth_byte_is_unused(beh: Image) -> None:
+    """A BMP of 32 bits with masks and no alpha, as Windows stores what is on the screen."""
+    height, width = beh.shape
+    pixels = np.zeros((height, width, 4), np.uint8)
+    pixels[:, :, :3] = beh[::-1, :, None]
+    masks = struct.pack("<3I", 0xFF0000, 0xFF00, 0xFF)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 32, 3, pixels.size, 0, 0, 0, 0)
+    first = 14 + len(header) + len(masks)
+    start = b"BM" + struct.pack("<IHHI", first + pixels.size, 0, 0, first)
+    np.testing.assert_array_equal(to_gray(start + header + masks + pixels.tobytes()), beh)
+
+
 @pytest.mark.parametrize("form", [None, 3, [[1, 2]], ("a.png",)], ids=repr)
 def test_what_is_no_image_at_all_is_named(form: object) -> None:
     with pytest.raises(ImageError, match=f"cannot be of type {type(form).__name__}"):

@@ -111,6 +111,10 @@ def test_bundle_is_loaded_by_its_folder(bundle: Path) -> None:
         Classifier.load(bundle, engine="litert")
 
 
+def test_bundle_is_known_whatever_its_folder_is_called(bundle: Path) -> None:
+    assert Classifier.load(bundle.rename(bundle.parent / "two-int8.onnx")).spec.name == "two"
+
+
 def test_altered_file_in_a_bundle_is_refused(bundle: Path) -> None:
     model = bundle / "two-float32.onnx"
     data = bytearray(model.read_bytes())
@@ -126,23 +130,34 @@ def test_altered_file_in_a_bundle_is_refused(bundle: Path) -> None:
         "",
         "[]",
         "{}",
-        '{"files": 3}',
-        '{"files": [3]}',
-        '{"files": [{"role": "artifact"}]}',
-        '{"files": [{"role": "artifact", "file": 3, "kind": "float32.onnx", "sha256": ""}]}',
-        '{"files": [{"role": "artifact", "file": "a.onnx", "kind": [], "sha256": ""}]}',
-        # Found by fuzzing: an empty name is the folder itself.
-        '{"files": [{"role": "artifact", "file": "", "kind": "float32.onnx", "sha256": ""}]}',
-        # Nothing outside the bundle is read.
-        '{"files": [{"role": "artifact", "file": "../a", "kind": "float32.onnx", "sha256": ""}]}',
-        '{"files": [{"role": "artifact", "file": "/etc/a", "kind": "float32.onnx", "sha256": ""}]}',
-        '{"files": [{"role": "artifact", "file": "..", "kind": "float32.onnx", "sha256": ""}]}',
+        '{"files": []}',
+        '{"schema_version": 99, "files": []}',
+        '{"schema_version": 1, "files": 3}',
+        '{"schema_version": 1, "files": [3]}',
+        '{"schema_version": 1, "files": [{"role": "artifact"}]}',
         "[" * 100_000,
     ],
 )
 def test_malformed_manifest(bundle: Path, text: str) -> None:
     (bundle / "manifest.json").write_text(text)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="is damaged"):
+        Classifier.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("file", value) for value in (3, None, "..", "../a", "/etc/a", "a/b.onnx")],
+        ("file", ""),  # found by fuzzing: an empty name is the folder itself
+        *[(field, value) for field in ("kind", "sha256", "role") for value in ([], None)],
+    ],
+)
+def test_nothing_outside_a_bundle_is_read(bundle: Path, field: str, value: object) -> None:
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][1][field] = value
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="is damaged"):
         Classifier.load(bundle)
 
 

@@ -349,6 +349,39 @@ def test_lists_of_labels_take_no_second_look_away(
     assert all(p.accepted for p in allowed)
 
 
+class Turncoat:
+    """An engine that reads an a first, and a b from then on."""
+
+    spec = ModelSpec("demo", tuple(Label(text, text) for text in "abc"))
+
+    def __init__(self) -> None:
+        self.before = False
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = [0, 9, 0] if self.before else [9, 0, 0]
+        self.before = True
+        return np.float32([logits] * len(batch))
+
+
+def test_what_may_not_be_answered_disputes_nothing(photographs: list[Image]) -> None:
+    image = DAMAGES["ruled"](photographs[0])
+    told = {
+        (allow, deny): Classifier(Turncoat()).classify(image, allow=allow, deny=deny)
+        for allow, deny in [
+            (None, None),
+            (("a", "b"), None),
+            (None, ("a",)),
+            (("b",), None),
+            (("a",), None),
+        ]
+    }
+    for lists in [(None, None), (("a", "b"), None)]:
+        assert (told[lists].reason, told[lists].between) == ("ambiguous", ("b", "a"))
+    for lists in [(None, ("a",)), (("b",), None)]:
+        assert (told[lists].label, told[lists].accepted) == ("b", True)
+    assert (told[("a",), None].label, told[("a",), None].reason) == ("a", "not allowed")
+
+
 def test_explain_shows_the_second_look(photographs: list[Image], classifier: Classifier) -> None:
     damaged = [DAMAGES["squared"](image) for image in photographs]
     readings = classifier.look(damaged)

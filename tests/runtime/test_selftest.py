@@ -53,12 +53,13 @@ def write_manifest(folder: Path) -> None:
             "role": roles.get(
                 path.name, "golden vector" if path.parent.name != folder.name else "artifact"
             ),
+            "kind": path.name,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     ]
-    text = json.dumps({"files": files})
+    text = json.dumps({"schema_version": 1, "files": files})
     (folder / "manifest.json").write_text(text, encoding="utf-8")
 
 
@@ -149,9 +150,13 @@ def test_a_device_needs_not_every_model(bundle: Path) -> None:
     [
         (None, "no manifest.json"),
         ("{", "is damaged"),
-        ('{"files": [{"file": "x"}]}', "is damaged"),
-        ('{"files": [{"file": "../x", "role": "artifact", "sha256": ""}]}', "lies outside"),
-        ('{"files": []}', "holds no model files"),
+        ('{"schema_version": 99, "files": []}', "of schema version 99"),
+        ('{"schema_version": 1, "files": [{"file": "x"}]}', "is damaged"),
+        (
+            '{"schema_version": 1, "files": [{"file": "../x", "role": "labels", "sha256": ""}]}',
+            "lies outside",
+        ),
+        ('{"schema_version": 1, "files": []}', "holds no model files"),
     ],
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, manifest: str | None, says: str) -> None:

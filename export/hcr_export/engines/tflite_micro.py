@@ -16,4 +16,5 @@ except PackageNotFoundError:
 
 def load(path: Path, threads: int) -> Run:
     """Load the array in a ``.c`` file; what comes back maps (N, H, W, C) to (N, classes)."""
-    return MicroEngine(path, threads).run
+    del threads  # a microcontroller has one
+    return MicroEngine(path).run

@@ -37,17 +37,17 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     if str(path) in shipped:
         return shipped[str(path)]
     try:
-        is_file, exists = path.is_file(), path.exists()
+        is_file, exists, is_bundle = path.is_file(), path.exists(), (path / MANIFEST).is_file()
     except (OSError, ValueError):  # a name too long for the file system, or with a zero byte
-        is_file = exists = False
+        is_file = exists = is_bundle = False
+    if is_bundle:
+        return path
     if path.suffix in (".onnx", ".ort", ".tflite"):
         if is_file:
             return path
         raise ModelError(
             f"there is no model file {received(str(path))}", allowed=nearest(path.stem, shipped)
         )
-    if exists and (path / MANIFEST).is_file():
-        return path
     if exists:
         raise ModelError(
             f"{path} is no model file", allowed=".onnx, .ort, .tflite, a bundle, or a shipped name"
