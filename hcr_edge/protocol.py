@@ -23,7 +23,7 @@ from hcr_edge.recipe import FOLDS, Recipe
 def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Dataset, Dataset]:
     """Return the training, validation and test parts.
 
-    Validation takes every `validation_share`-th writer of the training part.
+    Validation takes every `validation_share`-th writer of the training part; of fewer writers, one.
 
     Raises:
         DataError: The data set, or its test part, is missing or damaged.
@@ -40,7 +40,7 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
         held_out = hold_out_writers(everything, FOLDS, recipe.fold)
         training = everything.select(~held_out, "train")
         test = everything.select(held_out, f"writers of fold {recipe.fold}")
-    validating = hold_out_writers(training, recipe.validation_share, fold=1)
+    validating = hold_out_writers(training, recipe.validation_share, fold=1, fewer=True)
     validation = training.select(validating, "validation")
     training = training.select(~validating, "train")
     if recipe.limit is not None:

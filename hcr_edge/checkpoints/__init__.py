@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hcr_runtime import ModelError
 from hcr_runtime.errors import nearest
+from hcr_runtime.integrity import MANIFEST, bundle_file
 from hcr_runtime.models import find_model, shipped_models
 
 _FOLDER = Path(__file__).parent
@@ -47,16 +48,17 @@ def find_checkpoint(model: str) -> Path:
 
 
 def model_file(model: Path | str) -> Path:
-    """Return the file to run for a shipped name, a run folder, or a model file of any kind.
+    """Return the file to run for a shipped name, a run folder, a bundle, or any model file.
 
-    A shipped name means the int8 model that devices run.
+    A shipped name means the int8 model that devices run, and a bundle what onnxruntime would run.
 
     Raises:
         ModelError: It is none of them; the message names the nearest known.
     """
     path = Path(model)
     if str(model) not in shipped_models() and path.is_dir():
-        return _trained(path)
+        is_bundle = (path / MANIFEST).is_file()
+        return bundle_file(path, "onnxruntime")[0] if is_bundle else _trained(path)
     if path.suffix == ".keras":
         if not path.is_file():
             raise ModelError(f"there is no model file {path}")
@@ -72,7 +74,7 @@ def _trained(run: Path) -> Path:
         raise ModelError(
             f"the run in {run} is not finished", hint="go on with hcr-edge train --resume"
         )
-    if (run / "manifest.json").is_file():
+    if (run / MANIFEST).is_file():
         raise ModelError(f"{run} is a bundle", hint="name one of its files")
     raise ModelError(
         f"{run} is no run folder (it has no model.keras), and no SavedModel (no saved_model.pb)"

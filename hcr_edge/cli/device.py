@@ -124,7 +124,10 @@ def models(as_json: Json = False) -> None:
 
 def inspect(
     model: Annotated[
-        str, typer.Argument(help="A shipped name, .onnx, .tflite, .keras, or a run folder.")
+        str,
+        typer.Argument(
+            help="A shipped name, .onnx, .ort, .tflite, .keras, a bundle, or a run folder."
+        ),
     ],
     as_json: Json = False,
 ) -> None:

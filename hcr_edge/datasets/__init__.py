@@ -68,7 +68,7 @@ def load_dataset(
             ``ahcd+hijja@arabic-letters``.
         split: ``train``, ``test`` or ``all``, or what the set has else; ``FILE.json:PART`` takes
             a split that ``hcr-edge data split`` wrote down. By default the test set, and all of
-            one's own data. Where a publisher gives no test part, a fifth of the writers are it.
+            one's own data. Where a set has no test part, a fifth of the writers are it.
         data_dir: Where published data sets lie; see `find_data_dir`.
         label_set: The labels to which one's own data are matched; by default, and for a split
             that was written down, what its folders or labels name.

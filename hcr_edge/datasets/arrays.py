@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.datasets.base import Dataset
+from hcr_edge.datasets.base import DIVIDED, Dataset, divide
 from hcr_edge.datasets.content import UNKNOWN_WRITER, known_labels
 from hcr_edge.datasets.formats.archive import Files, open_files
 from hcr_edge.datasets.formats.streams import damage
@@ -55,7 +55,8 @@ def load(
 
     Args:
         path: The file.
-        split: ``train``, ``val`` or ``test`` where the arrays are so called, or ``all``.
+        split: ``train``, ``val`` or ``test`` where the arrays are so called, or ``all``. Where none
+            is, ``train``, or ``test``, which is a fifth.
         label_set: The classes; None takes ``classes`` of the file, or what the labels name in all
             its parts.
         fold: Other characters, and the class that each is read as.
@@ -69,12 +70,14 @@ def load(
     with opened as files:
         names = {name.removesuffix(".npy").casefold(): name for name in files.names()}
         parts = [part for part in _PARTS if _find(names, _IMAGES, part)]
-        if split == "all":
+        undivided = not parts and split in DIVIDED
+        if split == "all" or undivided:
             wanted = parts or [""]
         elif split in parts:
             wanted = [split]
         else:
-            raise DataError(f"{path} has no split {split!r}", allowed=", ".join([*parts, "all"]))
+            allowed = ", ".join([*(parts or DIVIDED), "all"])
+            raise DataError(f"{path} has no split {split!r}", allowed=allowed)
         tables = [_read_part(path, files, names, part) for part in wanted]
         classes: list[str] = []
         if "classes" in names:
@@ -100,7 +103,8 @@ def load(
         split_rule=path.name if parts else "none",
         origins=(name,),
     )
-    return data.select(numbers >= 0, split) if skipped else data
+    data = data.select(numbers >= 0, split) if skipped else data
+    return divide(data, split) if undivided else data
 
 
 def read_array(path: Path, files: Files, name: str) -> NDArray:

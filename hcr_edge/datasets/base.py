@@ -17,6 +17,11 @@ from hcr_edge.errors import DataError
 from hcr_runtime import ImageError, Label, ModelSpec
 from hcr_runtime.image import to_gray
 
+# Of so many writers of a set without a test part one is it.
+TEST_SHARE = 5
+# The parts of a set that nobody divided.
+DIVIDED = "train", "test"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -207,8 +212,16 @@ def join_sets(parts: Sequence[Dataset]) -> Dataset:
     )
 
 
-def hold_out_writers(data: Dataset, share: int, fold: int) -> NDArray[np.bool_]:
+def hold_out_writers(
+    data: Dataset, share: int, fold: int, fewer: bool = False
+) -> NDArray[np.bool_]:
     """Choose the writers of fold `fold` of `share` folds.
+
+    Args:
+        data: The data set; of a joined one each part gives writers of its own.
+        share: How many folds there are.
+        fold: Which.
+        fewer: Whether there may be fewer writers than folds; then each is one. Two are needed.
 
     Returns:
         bool of shape (N,): True for images of the chosen writers.
@@ -216,11 +229,27 @@ def hold_out_writers(data: Dataset, share: int, fold: int) -> NDArray[np.bool_]:
     Raises:
         DataError: There are fewer writers than `share`.
     """
-    return np.asarray(deal_writers(data, [1.0] * share) == fold % share)
+    dealt = deal_writers(data, [1.0] * share, fewer=fewer)
+    return np.asarray(dealt == fold % share)
+
+
+def divide(whole: Dataset, split: str) -> Dataset:
+    """Return the part ``train`` or ``test`` of a set that nobody divided.
+
+    A fifth of the writers, or of consecutive images where no writer is known, is the test; of fewer
+    than five writers it is one.
+
+    Raises:
+        DataError: There is one writer, or one image a class.
+    """
+    test = hold_out_writers(whole, TEST_SHARE, 0, fewer=True)
+    told = whole.writers is not None and bool((whole.writers >= 0).any())
+    part = whole.select(test if split == "test" else ~test, split)
+    return replace(part, split_rule="writers" if told else "blocks")
 
 
 def deal_writers(
-    data: Dataset, shares: Sequence[float], seed: int | None = None
+    data: Dataset, shares: Sequence[float], seed: int | None = None, fewer: bool = False
 ) -> NDArray[np.int64]:
     """Divide a data set so that no writer is in two parts.
 
@@ -228,6 +257,7 @@ def deal_writers(
         data: The data set; the parts of a joined one are divided each on its own.
         shares: How large each part is to be, relative to the others.
         seed: Shuffles the writers; None goes by their numbers.
+        fewer: Whether a set of fewer writers may leave the last parts empty.
 
     Returns:
         int64 of shape (N,): index into `shares`. Images of unknown writers get -1 where others'
@@ -244,14 +274,16 @@ def deal_writers(
         groups = _writers_or_blocks(data, members)
         known = groups >= 0
         _, numbers, sizes = np.unique(groups[known], return_inverse=True, return_counts=True)
-        if len(sizes) < len(shares):
+        wanted = shares[: max(2, len(sizes))] if fewer else shares
+        if len(sizes) < len(wanted):
             name = data.origins[number] if data.origins else data.name
             raise DataError(
                 f"{name} has {len(sizes)} groups of writers",
-                allowed=f"{len(shares)} or more",
-                hint="the split 'all' takes everything",
+                allowed=f"{len(wanted)} or more",
+                hint="the split 'all' takes everything; where no writers are named, consecutive"
+                " images of a class are kept together instead",
             )
-        result[members[known]] = _deal(sizes, np.asarray(shares, float), seed)[numbers]
+        result[members[known]] = _deal(sizes, np.asarray(wanted, float), seed)[numbers]
     return result
 
 

@@ -2,7 +2,7 @@
 
 A class folder is named after its label (`naming`). Folders that name none of the labels asked for
 are reported, never guessed. A root with folders ``train``, ``val``, ``test`` or ``calibration``,
-all of them holding class folders, is read by split.
+all of them holding class folders, is read by split; of one without them ``test`` is a fifth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hcr_edge.datasets.base import Dataset
+from hcr_edge.datasets.base import DIVIDED, Dataset, divide
 from hcr_edge.datasets.formats.streams import damage
 from hcr_edge.datasets.naming import LabelNames, at_home, named_labels, shown
 from hcr_edge.datasets.tree import is_image
@@ -33,7 +33,7 @@ def load(
 
     Args:
         root: The folder.
-        split: One of its divisions, or ``all``.
+        split: One of its divisions, or ``all``; ``train`` or ``test`` where it has none.
         label_set: The classes; None takes those that the folders name, in all divisions.
         fold: Other characters, and the class that each is read as.
 
@@ -49,12 +49,13 @@ def load(
         folder = root / split
     elif divisions and split != "all":
         raise DataError(f"{root} has no split {split!r}", allowed=", ".join([*divisions, "all"]))
-    elif split in ("all", ""):
+    elif split in ("all", "", *(() if divisions else DIVIDED)):
         folder = root
     else:
         raise DataError(
             f"{root} has no folder {split!r}",
-            allowed="class folders inside folders train, val, test or calibration; or no split",
+            allowed="class folders inside folders train, val, test or calibration; or the split"
+            " train, test or all",
         )
     parents = [root / name for name in divisions] if divisions and folder == root else [folder]
     paths: list[Path] = []
@@ -85,7 +86,7 @@ def load(
             allowed="one folder a class, named by text, code point (U+0628), name or index",
             hint="to calibrate, images without classes will do" if empty else "",
         )
-    return Dataset(
+    data = Dataset(
         name=f"folder:{root}",
         split=folder.name if folder != root else "all",
         images=paths,
@@ -96,6 +97,7 @@ def load(
         split_rule="folders" if divisions else "none",
         origins=(f"folder:{root}",),
     )
+    return divide(data, split) if split in DIVIDED and not divisions else data
 
 
 def _folders(root: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hcr_edge.datasets.base import Dataset, hold_out_writers, join
+from hcr_edge.datasets.base import DIVIDED, Dataset, divide, join
 from hcr_edge.datasets.cache import Cache, cache_folder
 from hcr_edge.datasets.catalogue import find_entry
 from hcr_edge.datasets.formats.streams import damage
@@ -20,8 +20,6 @@ from hcr_edge.datasets.sets import SETS
 from hcr_edge.errors import DataError
 
 DATA_VARIABLE = "HCR_EDGE_DATA"
-# Where the publisher gives no test part, every fifth of the writers is one.
-TEST_SHARE = 5
 
 
 def find_data_dir(option: Path | None) -> Path | None:
@@ -75,12 +73,9 @@ def load_published(known: PublishedSet, words: str, split: str, data_dir: Path |
     layouts = _able(finder, variants)
     if parts := _read_as_published(finder, layouts, split):
         return _join([_as_dataset(known, part, name, variants) for part in parts], split)
-    if split in ("train", "test") and (parts := _read_whole(finder, layouts)):
+    if split in DIVIDED and (parts := _read_whole(finder, layouts)):
         whole = _join([_as_dataset(known, part, name, variants) for part in parts], "all")
-        test = hold_out_writers(whole, TEST_SHARE, 0)
-        told = whole.writers is not None and bool((whole.writers >= 0).any())
-        part = whole.select(test if split == "test" else ~test, split)
-        return replace(part, split_rule="writers" if told else "blocks")
+        return divide(whole, split)
     raise _missing(finder, split)
 
 

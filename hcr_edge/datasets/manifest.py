@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hcr_edge.datasets.base import Dataset
+from hcr_edge.datasets.base import DIVIDED, Dataset, divide
 from hcr_edge.datasets.content import UNKNOWN_WRITER
 from hcr_edge.datasets.naming import LabelNames, at_home, named_labels
 from hcr_edge.errors import DataError
@@ -40,7 +40,8 @@ def load(
 
     Args:
         path: The table.
-        split: A word of its column ``split``, or ``all``.
+        split: A word of its column ``split``, or ``all``; ``train`` or ``test``, which is a fifth,
+            where the column is missing or empty.
         label_set: The classes; None takes those that the table names, in all splits.
         fold: Other characters, and the class that each is read as.
 
@@ -55,9 +56,12 @@ def load(
         raise DataError(f"{path}, line {empty}: no label")
     if label_set is None:
         label_set = named_labels({row["label"] for row in rows})
-    if split != "all":
+    undivided = not splits and split in DIVIDED
+    if split != "all" and not undivided:
         if split not in splits:
-            raise DataError(f"{path} has no split {split!r}", allowed=", ".join([*splits, "all"]))
+            raise DataError(
+                f"{path} has no split {split!r}", allowed=", ".join([*(splits or DIVIDED), "all"])
+            )
         rows = [row for row in rows if row["split"] == split]
     names = [row["label"] for row in rows]
     resolve = LabelNames(label_set, sorted(set(names)), fold)
@@ -80,7 +84,7 @@ def load(
     number_of = {name: i for i, name in enumerate(people)}
     writers = [number_of.get(str(row["writer"]), UNKNOWN_WRITER) for row, _ in kept]
     name = f"csv:{path}"
-    return Dataset(
+    data = Dataset(
         name=name,
         split=split,
         images=files,
@@ -92,6 +96,7 @@ def load(
         split_rule=path.name if splits else "none",
         origins=(name,),
     )
+    return divide(data, split) if undivided else data
 
 
 def _is_file(path: Path) -> bool:

@@ -179,6 +179,7 @@ def test_inspect_json(what: str, cli, exported: Path) -> None:
 
 def test_inspect_for_people(cli, exported: Path) -> None:
     text = cli("inspect", exported / "arabic-letters-int8.onnx").out
+    assert text == cli("inspect", exported).out, "a bundle means what devices run of it"
     for part in ("arabic-letters", "28: ا ب", "32x32x1", "onnxruntime>=1.7", "int8"):
         assert part in text
 

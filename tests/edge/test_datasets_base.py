@@ -157,6 +157,17 @@ def test_too_few_writers_to_hold_one_out() -> None:
     assert caught.value.allowed == "5 or more"
 
 
+def test_of_few_writers_one_is_held_out() -> None:
+    data = _dataset([0, 1, 2] * 4, writers=[0] * 6 + [1] * 6)
+    chosen = hold_out_writers(data, 5, 1, fewer=True)
+    assert chosen.tolist() == [False] * 6 + [True] * 6
+    many = replace(_dataset([0] * 40, np.arange(40).tolist()), name="many")
+    joined = join_sets([many, replace(data, name="few")])
+    assert hold_out_writers(joined, 20, 1, fewer=True)[:40].sum() == 2, "of the others as before"
+    with pytest.raises(DataError, match="1 groups of writers"):
+        hold_out_writers(_dataset([0, 1], writers=[3, 3]), 5, 1, fewer=True)
+
+
 def test_encoded_array_is_lossless() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32), np.uint8)
     data = replace(_dataset([0]), images=[image])

@@ -124,11 +124,24 @@ def test_splits(fill: Fill) -> None:
     assert caught.value.allowed == "train, test, all"
 
 
-def test_an_undivided_folder_has_no_splits(fill: Fill) -> None:
+def test_an_undivided_folder_is_divided(fill: Fill) -> None:
+    root = fill(beh=10, teh=5)
+    train, test, everything = (_load(root, split) for split in ("train", "test", "all"))
+    assert (_counts(train), train.split) == ({"ب": 8, "ت": 4}, "train")
+    assert (_counts(test), test.split) == ({"ب": 2, "ت": 1}, "test")
+    assert train.split_rule == test.split_rule == "blocks"
+    assert set(everything.images) == {*train.images, *test.images}
+    assert len(everything) == 15
+    with pytest.raises(DataError, match="has no folder 'val'"):
+        _load(root, "val")
+
+
+def test_one_image_a_class_cannot_be_divided(fill: Fill) -> None:
     root = fill(beh=1)
     assert len(_load(root, "all")) == 1
-    with pytest.raises(DataError, match="has no folder 'test'"):
+    with pytest.raises(DataError, match="1 groups of writers") as caught:
         _load(root, "test")
+    assert caught.value.allowed == "2 or more"
 
 
 def test_only_image_files_count(fill: Fill) -> None:
