@@ -43,6 +43,9 @@ PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
 # One that gave no event is forgotten after this time.
 UNTOLD_SECONDS = 0.2
+# A camera that gives pictures at longer intervals than these is slow, and no hole in time is
+# shorter than so many of its intervals.
+SLOW = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Watcher:
         self.glyphs: list[Followed] = []
         self._told = 0
         self._now = -math.inf
+        self._pace = 0.0  # seconds between the two looks before
         self._size = (0, 0)
         self._noisy = False
 
@@ -137,9 +141,10 @@ class Watcher:
             return []
         gray = to_gray(frame.image)
         self._follow_size(gray.shape[1], gray.shape[0])
-        self._now = frame.seconds
+        before, self._now = self._now, frame.seconds
         found = self._find(gray)
-        gone = self._place([box for box, _ in found])
+        gone = self._overdue() + self._place([box for box, _ in found])
+        self._pace = self._now - before if math.isfinite(before) else 0.0
         self._read(dict(found))
         return [self._event("gone", glyph) for glyph in gone if glyph.number] + self._happened()
 
@@ -184,6 +189,17 @@ class Watcher:
         if old != (0, 0) and old != self._size:
             for glyph in self.glyphs:
                 glyph.path.scale(width / old[0], height / old[1])
+
+    def _overdue(self) -> list[Followed]:
+        """Give up what was last seen before a hole in time: who knows what happened in it."""
+        late = SLOW * self._pace  # each picture of a slow camera is
+        gone = [
+            glyph
+            for glyph in self.glyphs
+            if self._now - glyph.path.last > max(self._patience(glyph), late)
+        ]
+        self.glyphs = [glyph for glyph in self.glyphs if glyph not in gone]
+        return gone
 
     def _place(self, boxes: list[Box]) -> list[Followed]:
         """Continue the glyphs' paths, and begin new ones; returns those that have gone."""

@@ -256,6 +256,29 @@ def test_page_that_is_pushed_keeps_its_glyphs(classifier: Classifier, tile: Tile
     )
 
 
+def test_what_was_seen_before_a_hole_in_time_is_gone(classifier: Classifier, tile: Tile) -> None:
+    """A stream that stalls: what is there when it comes back is told, be it the same letter."""
+    shown = paper((tile("beh"), 240, 160, 160))
+    other = paper((tile("seen"), 240, 160, 160))
+    for after in (shown, other):
+        before = list(film((shown, 1.0)))
+        later = [replace(f, index=f.index + 99, seconds=f.seconds + 6) for f in film((after, 1.0))]
+        events = list(watch(iter(before + later), classifier))
+        name = "beh" if after is shown else "seen"
+        assert told(events) == [
+            *[("looking", "beh"), ("stable", "beh"), ("gone", "beh")],
+            *[("looking", name), ("stable", name), ("gone", name)],
+        ]
+        assert events[2].glyph != events[3].glyph
+        assert events[2].last < 1 <= 6 <= events[3].first
+
+
+def test_a_slow_camera_follows_what_it_shows(classifier: Classifier, tile: Tile) -> None:
+    shown = paper((tile("beh"), 240, 160, 160))
+    events = list(watch(film((shown, 8.0), rate=1.0), classifier))
+    assert told(events) == [("looking", "beh"), ("stable", "beh"), ("gone", "beh")]
+
+
 def test_frames_out_of_order_are_left_out(classifier: Classifier, tile: Tile) -> None:
     shown = list(film((paper((tile("beh"), 240, 160, 160)), 1.0)))
     bare = list(film((paper(), 1.0)))
