@@ -40,7 +40,15 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
         held_out = hold_out_writers(everything, FOLDS, recipe.fold)
         training = everything.select(~held_out, "train")
         test = everything.select(held_out, f"writers of fold {recipe.fold}")
+    if len(training.label_set) < 2:
+        raise RecipeError(f"{training.title} has one class", allowed="two or more")
     validating = hold_out_writers(training, recipe.validation_share, fold=1, fewer=True)
+    if not validating.any():
+        raise RecipeError(
+            f"{training.title} leaves nothing for validation: its training part is of one writer,"
+            " or of one image of each class",
+            allowed="two or more",
+        )
     validation = training.select(validating, "validation")
     training = training.select(~validating, "train")
     if recipe.limit is not None:

@@ -15,7 +15,7 @@ import platform
 import shutil
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,18 @@ class RunFolder:
         if not resume:
             raise RecipeError(f"{path} exists", hint="give --resume to go on, or --overwrite")
         # As recipes: a file from before a field was added means its default.
-        if load_recipe(stored) != recipe:
+        begun = load_recipe(stored)
+        if begun != recipe:
+            name = next(
+                field.name
+                for field in fields(recipe)
+                if getattr(begun, field.name) != getattr(recipe, field.name)
+            )
             raise RecipeError(
-                f"the run in {path} was begun with another recipe", hint="give the same options"
+                f"the run in {path} was begun with another recipe: {name} is"
+                f" {getattr(recipe, name)!r}",
+                allowed=repr(getattr(begun, name)),
+                hint="--resume alone goes on with the run's own",
             )
         return self.result()
 

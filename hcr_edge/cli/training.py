@@ -50,8 +50,11 @@ def train(
     """Train a network; keep the best by validation on other writers, test once at the end.
 
     Examples: [bold]hcr-edge train --dataset ahcd --arch ahcd-baseline --out runs/first[/],
-    [bold]hcr-edge train --arch edge-s --out runs/edge --resume[/]
+    [bold]hcr-edge train --out runs/first --resume[/]
     """
+    begun = out / "recipe.yaml"
+    if resume and recipe is None and arch is None and begun.is_file():
+        recipe = str(begun)  # what the run was begun with
     chosen = _choose_recipe(
         recipe,
         arch,

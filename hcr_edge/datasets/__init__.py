@@ -88,7 +88,15 @@ def load_dataset(
             renumber(part, chosen.indices(part.label_set), chosen.classes, f"@{chosen.name}")
             for part in parts
         ]
+    # A small set of one's own gives a joined test nothing: all of it trains.
+    parts = [part for part in parts if len(part)] or parts
     data = parts[0] if len(parts) == 1 else join_sets(parts)
+    if len(data) == 0:
+        raise DataError(
+            f"{data.title} cannot be divided: it has one writer, or one image of each class",
+            allowed="two or more",
+            hint="or divide it yourself: folders train and test",
+        )
     return replace(data, name=spec) if chosen is not None else data
 
 

@@ -221,7 +221,8 @@ def hold_out_writers(
         data: The data set; of a joined one each part gives writers of its own.
         share: How many folds there are.
         fold: Which.
-        fewer: Whether there may be fewer writers than folds; then each is one. Two are needed.
+        fewer: Whether there may be fewer writers than folds; then each is one, and of a single
+            writer none is chosen.
 
     Returns:
         bool of shape (N,): True for images of the chosen writers.
@@ -237,10 +238,7 @@ def divide(whole: Dataset, split: str) -> Dataset:
     """Return the part ``train`` or ``test`` of a set that nobody divided.
 
     A fifth of the writers, or of consecutive images where no writer is known, is the test; of fewer
-    than five writers it is one.
-
-    Raises:
-        DataError: There is one writer, or one image a class.
+    than five writers it is one. Of one writer, or of one image a class, there is no test.
     """
     test = hold_out_writers(whole, TEST_SHARE, 0, fewer=True)
     told = whole.writers is not None and bool((whole.writers >= 0).any())
@@ -257,7 +255,8 @@ def deal_writers(
         data: The data set; the parts of a joined one are divided each on its own.
         shares: How large each part is to be, relative to the others.
         seed: Shuffles the writers; None goes by their numbers.
-        fewer: Whether a set of fewer writers may leave the last parts empty.
+        fewer: Whether a set of fewer writers may leave the last parts empty; a single writer is
+            then in none (-1).
 
     Returns:
         int64 of shape (N,): index into `shares`. Images of unknown writers get -1 where others'
@@ -274,7 +273,9 @@ def deal_writers(
         groups = _writers_or_blocks(data, members)
         known = groups >= 0
         _, numbers, sizes = np.unique(groups[known], return_inverse=True, return_counts=True)
-        wanted = shares[: max(2, len(sizes))] if fewer else shares
+        wanted = shares[: len(sizes)] if fewer else shares
+        if len(wanted) < 2 and fewer:
+            continue
         if len(sizes) < len(wanted):
             name = data.origins[number] if data.origins else data.name
             raise DataError(

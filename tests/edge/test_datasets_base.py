@@ -164,8 +164,10 @@ def test_of_few_writers_one_is_held_out() -> None:
     many = replace(_dataset([0] * 40, np.arange(40).tolist()), name="many")
     joined = join_sets([many, replace(data, name="few")])
     assert hold_out_writers(joined, 20, 1, fewer=True)[:40].sum() == 2, "of the others as before"
+    lone = _dataset([0, 1], writers=[3, 3])
+    assert not hold_out_writers(lone, 5, 0, fewer=True).any()
     with pytest.raises(DataError, match="1 groups of writers"):
-        hold_out_writers(_dataset([0, 1], writers=[3, 3]), 5, 1, fewer=True)
+        hold_out_writers(lone, 5, 0)
 
 
 def test_encoded_array_is_lossless() -> None:

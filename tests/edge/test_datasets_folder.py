@@ -139,9 +139,18 @@ def test_an_undivided_folder_is_divided(fill: Fill) -> None:
 def test_one_image_a_class_cannot_be_divided(fill: Fill) -> None:
     root = fill(beh=1)
     assert len(_load(root, "all")) == 1
-    with pytest.raises(DataError, match="1 groups of writers") as caught:
-        _load(root, "test")
-    assert caught.value.allowed == "2 or more"
+    with pytest.raises(DataError, match="cannot be divided"):
+        load_dataset(f"folder:{root}", "test")
+
+
+def test_a_few_crops_join_a_training_set(fill: Fill, tmp_path: Path) -> None:
+    """What the camera was unsure of, beside a set that it makes better."""
+    few = f"folder:{fill(beh=1)}"
+    npz = tmp_path / "own.npz"
+    np.savez(npz, images=np.zeros((20, 8, 8), np.uint8), labels=np.array(["ب", "ت"] * 10))
+    train, test = (load_dataset(f"npz:{npz}+{few}", split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (17, 4)
+    assert test.origins == (f"npz:{npz}",)
 
 
 def test_only_image_files_count(fill: Fill) -> None:

@@ -177,8 +177,9 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 def test_another_recipe_is_refused(interrupted: Path) -> None:
     before = _files(interrupted)
-    with pytest.raises(RecipeError, match="another recipe"):
+    with pytest.raises(RecipeError, match=r"another recipe: learning_rate is 0\.003") as caught:
         train(replace(ALL, learning_rate=0.003), interrupted, resume=True)
+    assert caught.value.allowed == repr(ALL.learning_rate)
     assert _files(interrupted) == before
 
 
