@@ -9,6 +9,7 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.comb_ticks import erase_ticks
 from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.dot_grid import erase_dot_grid
 from hcr_runtime.errors import HcrError
@@ -192,6 +193,8 @@ def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
     if erase_dot_grid(darkness, mask, components):
         components = Components(mask, darkness, lines.where)
     if erase_lone_boxes(darkness, mask, components, lines.boxes):
+        components = Components(mask, darkness, lines.where)
+    if lines.across and erase_ticks(darkness, mask, components, lines.where):
         components = Components(mask, darkness, lines.where)
     pieces = len(components.area)
     if erase_show_through(darkness, mask, components, lines.where, ruled):
