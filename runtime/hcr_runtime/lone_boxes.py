@@ -98,7 +98,8 @@ def _frames(components: Components) -> NDArray[np.intp]:
     numbers = np.flatnonzero(frames)
     places = components.low[numbers, None] + (extent[numbers, None] * EMPTY).astype(np.intp)
     x, y = places.transpose(2, 0, 1)
-    return numbers[(components.labels[y, x] != numbers[:, None]).all(axis=1)]
+    empty = (components.labels[y, x] != numbers[:, None]).all(axis=1)
+    return np.asarray(numbers[empty], np.intp)
 
 
 def _sides(components: Components, number: int) -> tuple[float, float]:
