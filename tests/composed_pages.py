@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from hcr_runtime import Box, ReadGlyph
 from hcr_runtime.ink import lift_ink
+from tests.composed_papers import PAPERS, Lines, Print
 from tests.composed_things import THINGS, Thing
 
 Image = NDArray[np.uint8]
-Lines = Literal["none", "ruled", "dotted", "squared", "table", "boxes", "comb"]
 Desk = Literal["", "wood", "dark"]
 Colour = tuple[int, int, int]
 
@@ -43,6 +43,19 @@ GREY_LINE, BLUE_LINE, RED_LINE, BLACK_LINE = (
     (170, 170, 225),
     (70, 70, 70),
 )
+# Distance of letters, in writing boxes; that of separate boxes is chosen.
+GAPS: dict[Lines, float] = {
+    "none": 1.3,
+    "ruled": 1.25,
+    "dotted": 1.25,
+    "squared": 1.3,
+    "table": 1.15,
+    "comb": 1.15,
+    "dot grid": 1.3,
+    "check boxes": 1.3,
+    "ticks": 1.25,
+    "slanted": 1.25,
+}
 
 
 @dataclass(frozen=True)
@@ -124,19 +137,9 @@ def compose(
     """
     rng = np.random.default_rng(seed)
     width, height = size
-    gap = {
-        "none": 1.3,
-        "ruled": 1.25,
-        "dotted": 1.25,
-        "squared": 1.3,
-        "table": 1.15,
-        "boxes": look.gap,
-        "comb": 1.15,
-    }
-    across, down = (
-        gap[look.lines] * look.height,
-        (1.6 if look.lines == "comb" else gap[look.lines]) * look.height,
-    )
+    gap = look.gap if look.lines == "boxes" else GAPS[look.lines]
+    across = gap * look.height
+    down = 1.6 * look.height if look.lines == "comb" else across
     margin = 0.07 * min(size)
     columns, rows = int((width - 2 * margin) // across), int((height - 2 * margin) // down)
     alpha = np.zeros((height, width), np.float32)
@@ -151,7 +154,7 @@ def compose(
     page += cv2.GaussianBlur(rng.normal(0, 3, (height, width)).astype(np.float32), (0, 0), 1.5)[
         ..., None
     ]
-    _print_lines(page, look, margin, across, down, columns, rows)
+    _print(page, look, margin, across, down, columns, rows)
     # Ink over print: the darker wins; chalk covers what it meets.
     strength = alpha[..., None] * (0.9 + 0.1 * rng.random((height, width, 1), np.float32))
     page = page * (1 - strength) + np.float32(look.ink) * strength
@@ -217,53 +220,13 @@ def _write(
     where[tile[: where.shape[0], : where.shape[1]] > 0.35] = number
 
 
-def _print_lines(
-    page: NDArray[np.float32],
-    look: Look,
-    margin: float,
-    across: float,
-    down: float,
-    columns: int,
-    rows: int,
-) -> None:
-    height, width = page.shape[:2]
+def _print(page: NDArray[np.float32], look: Look, *places: Any) -> None:
     thick = max(1, round(look.thick * look.height / 45))
-    right, bottom = margin + columns * across, margin + rows * down
-
-    def line(x0: float, y0: float, x1: float, y1: float) -> None:
-        ends = (round(x0), round(y0)), (round(x1), round(y1))
-        cv2.line(page, *ends, look.line, thick, cv2.LINE_AA)
-
+    on = Print(page, look.height, look.line, thick, *places)
     if look.margin:
-        x = margin * 0.7
-        cv2.line(page, (round(x), 0), (round(x), height), RED_LINE, thick, cv2.LINE_AA)
-    if look.lines == "dotted":
-        for row in range(rows):
-            y = margin + (row + 0.68) * down
-            for x in np.arange(0, width, 5 * thick):
-                line(x, y, x + thick, y)
-    elif look.lines == "ruled":
-        # Letters stand on the line, and hang below it.
-        for row in range(rows):
-            y = margin + (row + 0.68) * down
-            line(0, y, width, y)
-    elif look.lines == "squared":
-        pitch = look.height / 2.3
-        for k in range(int(max(width, height) / pitch) + 1):
-            line(0, k * pitch, width, k * pitch)
-            line(k * pitch, 0, k * pitch, height)
-    elif look.lines == "table":
-        for row in range(rows + 1):
-            line(margin, margin + row * down, right, margin + row * down)
-        for column in range(columns + 1):
-            line(margin + column * across, margin, margin + column * across, bottom)
-    elif look.lines in ("boxes", "comb"):
-        half = look.height * 1.15 / 2
-        for row in range(rows):
-            for column in range(columns):
-                x, y = margin + (column + 0.5) * across, margin + (row + 0.5) * down
-                ends = (round(x - half), round(y - half)), (round(x + half), round(y + half))
-                cv2.rectangle(page, *ends, look.line, thick, cv2.LINE_AA)
+        x = round(on.margin * 0.7)
+        cv2.line(page, (x, 0), (x, page.shape[0]), RED_LINE, thick, cv2.LINE_AA)
+    PAPERS[look.lines](on)
 
 
 def _wood(size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -9,11 +9,14 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.comb_ticks import erase_ticks
 from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
+from hcr_runtime.dot_grid import erase_dot_grid
 from hcr_runtime.errors import HcrError
 from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
 from hcr_runtime.levelling import View, lay_level
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
+from hcr_runtime.lone_boxes import erase_lone_boxes
 from hcr_runtime.paper import Grain, lift_page
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.show_through import erase_show_through
@@ -187,6 +190,12 @@ def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
     ruled = darkness.copy()
     lines = erase_boxes(darkness, mask)
     components = Components(mask, darkness, lines.where)
+    if erase_dot_grid(darkness, mask, components):
+        components = Components(mask, darkness, lines.where)
+    if erase_lone_boxes(darkness, mask, components, lines.boxes):
+        components = Components(mask, darkness, lines.where)
+    if lines.across and erase_ticks(darkness, mask, components, lines.where):
+        components = Components(mask, darkness, lines.where)
     pieces = len(components.area)
     if erase_show_through(darkness, mask, components, lines.where, ruled):
         components = Components(mask, darkness, lines.where)

@@ -13,8 +13,9 @@ from hcr_runtime.rulings import Ruling, darkest, erase_rulings, thickest
 
 # Least side of a writing box in pixels.
 MIN_BOX = 16
-# The outline of a box: share of its sides that is ink; of its inner part, less than so much.
-SIDES, FILLING = 0.85, 0.4
+# The outline of a box: share of its sides that is ink, and of each; of its inner part, less than
+# so much.
+SIDES, SIDE, FILLING = 0.85, 0.6, 0.4
 # What fills so much of the page is its own outline, or a frame around all that is written.
 WHOLE = 0.9
 # Boxes so near (in their own sides) differ in area by at most this factor.
@@ -220,14 +221,21 @@ def _outline(contour: NDArray[np.int32], mask: GrayImage) -> Outline | None:
         return None
     part = mask[y : y + height, x : x + width]
     shifted = corners - (x, y)
-    side = np.zeros_like(part)
-    cv2.polylines(side, [shifted], True, 255, 1)
     near = cv2.dilate(part, np.ones((5, 5), np.uint8))
-    covered = cv2.countNonZero(cv2.bitwise_and(side, near)) / cv2.countNonZero(side)
     middle = shifted.mean(axis=0, keepdims=True)
     inner = np.zeros_like(part)
     cv2.fillConvexPoly(inner, np.rint(middle + 0.7 * (shifted - middle)).astype(np.int32), 255)
     ink = cv2.countNonZero(cv2.bitwise_and(inner, part)) / max(cv2.countNonZero(inner), 1)
-    if covered < SIDES or ink > FILLING:
+    if ink > FILLING or _covered(near, shifted) < SIDES:
+        return None
+    # П is open at one side.
+    if min(_covered(near, shifted[[i - 1, i]]) for i in range(4)) < SIDE:
         return None
     return corners.astype(np.int32), ink > 0.01
+
+
+def _covered(near: GrayImage, corners: NDArray[np.int32]) -> float:
+    """The share of the lines between corners, the last to the first too, near which is ink."""
+    drawn = np.zeros_like(near)
+    cv2.polylines(drawn, [corners], True, 255, 1)
+    return cv2.countNonZero(cv2.bitwise_and(drawn, near)) / cv2.countNonZero(drawn)

@@ -435,3 +435,13 @@ def test_paper_with_lines_of_two_weights(
     assert score.found >= 36
     assert score.read >= 34
     assert score.false == 0
+
+
+@pytest.mark.parametrize("side", [24, 28, 36])
+def test_letters_that_are_open_at_one_side_are_no_boxes(side: int) -> None:
+    page = np.full((480, 640), 240, np.uint8)
+    for y in (80, 220, 360):
+        for x in (80, 220, 360, 500):
+            corners = [(x, y + side), (x, y), (x + side, y), (x + side, y + side)]
+            cv2.polylines(page, [np.array(corners, np.int32)], False, 40, 3, cv2.LINE_AA)  # П
+    assert len(find_glyphs(page)) == 12
