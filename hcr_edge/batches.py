@@ -25,6 +25,10 @@ from hcr_runtime.ink import extract_ink, lift_ink
 
 log = logging.getLogger(__name__)
 
+# An epoch has so many images at least: of a smaller set each comes several times, augmented anew.
+# The means of batch normalisation, and of the weights, take some hundreds of steps.
+LEAST_EPOCH = 2000
+
 
 class InkBatches(keras.utils.PyDataset):
     """Batches of (images, targets); each epoch's order depends on the seed alone.
@@ -50,6 +54,9 @@ class InkBatches(keras.utils.PyDataset):
         self.outliers = math.ceil(recipe.outliers * self.batch_size)
         self.texts = [data.label_set[data.labels[i]].text for i in keep]
         self.augment: Augmentation | None = recipe.augmentation
+        self.rounds = 1
+        if self.augment is not None and recipe.limit is None:
+            self.rounds = math.ceil(LEAST_EPOCH / len(keep))
         joined = self.augment.joined if self.augment is not None else 0.0
         lenders = (self.inks, self.texts) if recipe.neighbours else ([], [])
         self.neighbours = Neighbours(*lenders, joined=joined)
@@ -79,13 +86,14 @@ class InkBatches(keras.utils.PyDataset):
         """Shuffle for epoch `epoch`; batches that come again come in another order."""
         self.epoch = epoch
         self.view = epoch % self.views if self.views else epoch
-        self.order = np.random.default_rng((self.seed, self.view)).permutation(len(self.inks))
+        rng = np.random.default_rng((self.seed, self.view))
+        self.order = np.concatenate([rng.permutation(len(self.inks)) for _ in range(self.rounds)])
         self.turns = np.arange(len(self))
         if self.view < epoch:
             self.turns = np.random.default_rng((self.seed, epoch)).permutation(len(self))
 
     def __len__(self) -> int:
-        return len(self.inks) // self.batch_size
+        return len(self.order) // self.batch_size
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         turn = int(self.turns[index])

@@ -51,9 +51,11 @@ def video(
     for path in (out, truth_file(out)):
         check_new(path, overwrite)
     with working(f"reading {dataset}") as status:
-        data = load_dataset(dataset, split, data_dir=data_dir)
-        if model is not None:
-            data = match_labels(data, Classifier.load(model).spec)
+        spec = None if model is None else Classifier.load(model).spec
+        labels = None if spec is None else spec.labels
+        data = load_dataset(dataset, split, data_dir=data_dir, label_set=labels)
+        if spec is not None:
+            data = match_labels(data, spec)
         script = write_script(
             data,
             mode="page" if mode == "page" else "guide",

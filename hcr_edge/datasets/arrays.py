@@ -22,9 +22,8 @@ from hcr_edge.datasets.base import DIVIDED, Dataset, divide
 from hcr_edge.datasets.content import UNKNOWN_WRITER, known_labels
 from hcr_edge.datasets.formats.archive import Files, open_files
 from hcr_edge.datasets.formats.streams import damage
-from hcr_edge.datasets.naming import LabelNames, at_home, named_labels
+from hcr_edge.datasets.naming import LabelNames, at_home, named_label, named_labels
 from hcr_edge.errors import DataError
-from hcr_edge.labels import find_label
 from hcr_runtime import Label
 
 _IMAGES = ("images", "x", "data")
@@ -244,16 +243,16 @@ def _number(
     """Return the index of each label, or -1; the classes; and how many have none, by their text."""
     counted = values.dtype.kind in "iu" and not classes
     if classes:
-        if len(set(classes)) < len(classes) or "" in classes:
+        own = () if "" in classes else tuple(named_label(text) for text in classes)
+        if len({label.text for label in own}) < len(classes):
             raise DataError(f"{path}: two of its classes are called alike, or one has no name")
-        own = tuple(find_label(text) for text in classes)
         if values.dtype.kind in "iu":
             numbers, _, problems = known_labels(values, 0, len(own), str(path))
             if problems:
                 raise DataError(f"{problems[0].where}: {problems[0].message}")
             if label_set is None:
                 return numbers, own, {}
-            values = np.array(classes)[numbers]
+            values = np.array([label.text for label in own])[numbers]
         label_set = own if label_set is None else label_set
     texts = _texts(path, values)
     if label_set is None:

@@ -27,6 +27,8 @@ COLUMNS = {
     "split": ("split", "set", "subset", "part"),
     "writer": ("writer", "writer_id", "author", "person", "user"),
 }
+# What others call the parts of a set.
+PARTS = {"training": "train", "testing": "test", "validation": "val", "valid": "val", "dev": "val"}
 _MAX_BYTES = 1 << 30
 
 
@@ -50,6 +52,8 @@ def load(
     """
     path = at_home(path)
     rows = read_rows(path)
+    for row in rows:
+        row["split"] = PARTS.get(row["split"].casefold(), row["split"])
     splits = sorted({row["split"] for row in rows if row["split"]})
     empty = next((row["line"] for row in rows if not row["label"]), "")
     if empty:
@@ -71,7 +75,7 @@ def load(
         if number is None:
             skipped[name] = skipped.get(name, 0) + 1
     kept = [(row, n) for row, n in zip(rows, numbers, strict=True) if n is not None]
-    files = [path.parent / str(row["path"]) for row, _ in kept]
+    files = [_file(path.parent, row["path"]) for row, _ in kept]
     missing = [i for i, file in enumerate(files) if not _is_file(file)]
     if missing:
         raise DataError(
@@ -97,6 +101,14 @@ def load(
         origins=(name,),
     )
     return divide(data, split) if undivided else data
+
+
+def _file(folder: Path, name: str) -> Path:
+    """A table's file; one that was written on Windows has backslashes."""
+    there = folder / name
+    if "\\" in name and not _is_file(there):
+        return folder / name.replace("\\", "/")
+    return there
 
 
 def _is_file(path: Path) -> bool:

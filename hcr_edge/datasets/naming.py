@@ -124,6 +124,15 @@ def named_labels(names: Iterable[str]) -> tuple[Label, ...]:
     return tuple(find_label(text) for text in (*ordered, *sorted(texts.difference(ordered))))
 
 
+def named_label(name: str) -> Label:
+    """Return the label that a name means, by the rules of `named_labels`.
+
+    >>> named_label("beh").text, named_label("lam-alef").text
+    ('ب', 'lam-alef')
+    """
+    return find_label(_fold(_character(name) or name))
+
+
 def _character(name: str) -> str:
     """The character that a name means; empty where it means none."""
     if len(_fold(name)) == 1:

@@ -149,7 +149,7 @@ def test_forms_of_labels(labels: NDArray, texts: list[str], save: Save) -> None:
 
 
 def test_classes_say_what_numbers_mean(save: Save) -> None:
-    spec = save(images=IMAGES, labels=LABELS, classes=["ب", "ا", "lam-alef"])
+    spec = save(images=IMAGES, labels=LABELS, classes=["beh", "U+0627", "lam-alef"])
     data = load_dataset(spec)
     assert [label.text for label in data.label_set] == ["ب", "ا", "lam-alef"], "their own order"
     _same(data, IMAGES, [["ب", "ا", "lam-alef"][n] for n in LABELS])
@@ -225,6 +225,7 @@ def test_writers_of_one_part_alone_are_none(save: Save) -> None:
         ({"images": IMAGES, "labels": LABELS, "classes": ["a", "b"]}, "label 2; allowed: 0 to 1"),
         ({"images": IMAGES, "labels": -LABELS, "classes": ["a", "b"]}, "label -1"),
         ({"images": IMAGES, "labels": LABELS, "classes": ["a", "b", "a"]}, "called alike"),
+        ({"images": IMAGES, "labels": LABELS, "classes": ["ب", "c", "beh"]}, "called alike"),
         ({"images": IMAGES, "labels": LABELS, "classes": ["a", "b", ""]}, "called alike"),
         ({"images": IMAGES, "labels": LABELS, "writers": LABELS[:3]}, "12 images, 3 writers"),
         ({"images": IMAGES, "labels": LABELS, "writers": LABELS / 2}, "writers.npy is float64"),

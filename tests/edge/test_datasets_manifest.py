@@ -45,6 +45,31 @@ def _pairs(data: Dataset) -> list[tuple[str, str]]:
 PLAIN = [("0.png", "ب"), ("1.png", "ا"), ("2.png", "ب")]
 
 
+def test_a_table_from_windows(write: Write) -> None:
+    data = load_dataset(write("path,label\nsub folder\\دفتر.png,ب\n0.png,ا\n"), "all")
+    assert _pairs(data) == [("دفتر.png", "ب"), ("0.png", "ا")]
+
+
+def test_parts_may_have_others_names(write: Write) -> None:
+    table = "path,label,split\n0.png,ب,Training\n1.png,ا,training\n2.png,ب,valid\n3.png,ا,testing\n"
+    spec = write(table)
+    assert [len(load_dataset(spec, part)) for part in ("train", "val", "test")] == [2, 1, 1]
+
+
+def test_a_table_without_parts_is_divided(write: Write) -> None:
+    """By its writers, where it names them."""
+    rows = [
+        f"{i}.png,{letter},{person}"
+        for i, letter, person in zip(range(6), "ابابات", "aabbcc", strict=True)
+    ]
+    spec = write("path,label,writer\n" + "\n".join(rows) + "\n")
+    train, test = load_dataset(spec, "train"), load_dataset(spec, "test")
+    assert (len(train), len(test), train.split_rule) == (4, 2, "writers")
+    assert train.writers is not None
+    assert test.writers is not None
+    assert not set(train.writers.tolist()) & set(test.writers.tolist())
+
+
 @pytest.mark.parametrize(
     "table",
     [

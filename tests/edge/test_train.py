@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.augment import Augmentation
-from hcr_edge.batches import InkBatches
+from hcr_edge.batches import LEAST_EPOCH, InkBatches
 from hcr_edge.datasets import Dataset, load_dataset
 from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.labels import ARABIC_LETTERS
@@ -408,6 +408,16 @@ def test_batches_hold_every_image_once_as_a_device_sees_it(letters: Dataset) -> 
     assert {row.tobytes() for row in rows} == expected
     labels = np.concatenate([batches[index][1] for index in range(4)])
     assert labels.sum(axis=0).tolist() == np.bincount(letters.labels, minlength=28).tolist()
+
+
+def test_images_of_a_small_set_come_several_times_an_epoch(letters: Dataset) -> None:
+    recipe = Recipe("m", "edge-s", batch_size=50, augmentation=Augmentation())
+    batches = InkBatches(letters, SPEC, recipe)
+    assert len(batches) == LEAST_EPOCH // 50
+    assert np.bincount(batches.order).tolist() == [LEAST_EPOCH // 100] * 100
+    again = [tensor.tobytes() for index in range(4) for tensor in batches[index][0]]
+    assert len(set(again)) == 200, "each time in another writing"
+    assert len(InkBatches(letters, SPEC, replace(recipe, limit=100))) == 2, "a trial stays short"
 
 
 def test_blank_images_are_left_out(letters: Dataset) -> None:
