@@ -160,6 +160,8 @@ def measure_model(name: str, dataset: str | None, data_dir: Path | None) -> Comp
 def write_comparison(out: Path, rows: Sequence[Compared]) -> dict[str, Any]:
     """Write ``compare.json``, ``compare.md``, ``accuracy.png`` and ``curves.png`` into `out`.
 
+    There are no curves where nothing was trained.
+
     Returns:
         What ``compare.json`` holds.
     """
@@ -173,7 +175,8 @@ def write_comparison(out: Path, rows: Sequence[Compared]) -> dict[str, Any]:
     text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     write_whole(out / "compare.md", text.encode())
     _draw_accuracy(out / "accuracy.png", rows)
-    _draw_curves(out / "curves.png", rows)
+    if not _draw_curves(out / "curves.png", rows):
+        (out / "curves.png").unlink(missing_ok=True)
     return document
 
 
@@ -198,7 +201,10 @@ def _draw_accuracy(path: Path, rows: Sequence[Compared]) -> None:
     plt.close(figure)
 
 
-def _draw_curves(path: Path, rows: Sequence[Compared]) -> None:
+def _draw_curves(path: Path, rows: Sequence[Compared]) -> bool:
+    """Draw what each run reached on validation; False where nothing was trained."""
+    if not any(row.run and (Path(row.run) / "history.csv").is_file() for row in rows):
+        return False
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     lowest = 100.0
     for row in rows:
@@ -208,12 +214,12 @@ def _draw_curves(path: Path, rows: Sequence[Compared]) -> None:
             shares = 100 * table["val_accuracy"]
             axes.plot(table["epoch"], shares, label=row.name)
             lowest = min(lowest, float(np.median(shares)))
-    if axes.has_data():
-        axes.legend()
-        # First epochs are far below all that is of interest.
-        axes.set_ylim(max(0.0, lowest - 10), 100)
+    axes.legend()
+    # First epochs are far below all that is of interest.
+    axes.set_ylim(max(0.0, lowest - 10), 100)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy on validation writers, %")
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
     plt.close(figure)
+    return True

@@ -64,13 +64,10 @@ def draw_overlay(image: NDArray[np.uint8], marks: Iterable[Mark]) -> NDArray[np.
     line = max(1, round(max(image.shape[:2]) / 900))
     marks = list(marks)
     for mark in marks:
-        corners = (
-            (mark.box.left, mark.box.top),
-            (
-                mark.box.left + mark.box.width - 1,
-                mark.box.top + mark.box.height - 1,
-            ),
-        )
+        box = mark.box
+        corners = (box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)
+        # On white, so that it is seen on a blackboard too.
+        cv2.rectangle(canvas, *corners, (_WHITE, _WHITE, _WHITE), line + 2)
         cv2.rectangle(canvas, *corners, COLOURS[mark.kind], line)
     for mark in marks:
         if mark.text:

@@ -187,6 +187,8 @@ def make_app(service: Service) -> FastAPI:
 
     @app.post("/classify")
     async def classify(request: Request) -> dict[str, Any]:
+        if request.headers.get("Content-Type", "").startswith("multipart/"):
+            raise HTTPException(415, "send the image's bytes alone: curl --data-binary @FILE")
         try:
             with service.place():
                 return (await service.read(await upload(request))).to_dict()
@@ -219,12 +221,16 @@ async def upload(request: Request) -> bytes:
         TimeoutError: It does not come.
         ClientDisconnect: Its client hangs up.
     """
+    too_large = HTTPException(413, f"an image may have {MAX_UPLOAD} bytes")
+    claimed = request.headers.get("Content-Length", "")
+    if claimed.isdecimal() and int(claimed[:18]) > MAX_UPLOAD:
+        raise too_large
     data = bytearray()
     async with asyncio.timeout(UPLOAD_SECONDS):
         async for chunk in request.stream():
             data += chunk
             if len(data) > MAX_UPLOAD:
-                raise HTTPException(413, f"an image may have {MAX_UPLOAD} bytes")
+                raise too_large
     return bytes(data)
 
 

@@ -140,6 +140,7 @@ class Session:
         self._last: Frame | None = None
         self._coming = self._frames()
         self._begin = 0.0
+        self._told = 0
 
     def open(self) -> None:
         """Wait for the first frame, so that a source that gives none leaves nothing behind.
@@ -164,8 +165,17 @@ class Session:
                 break
 
     def finish(self) -> None:
-        """Tell what remains to be told."""
+        """Tell what remains to be told, and where a file told nothing, why."""
         self._tell(self.watcher.close())
+        if self._told or self.live is not None or self._last is None:
+            return
+        folder = Path(self.source).is_dir()
+        err.print(
+            f"note: no character lay still in {self.seen} frames ({self._last.seconds:.1f} s)"
+            + ("; a folder's images are frames, 30 a second" if folder else "")
+            + ": 'hcr-edge classify' and 'hcr-edge read' are for photographs",
+            markup=False,
+        )
 
     def health(self) -> dict[str, Any]:
         """What ``/healthz`` answers."""
@@ -245,6 +255,7 @@ class Session:
             if self.page is not None:
                 self.page.board.tell(event)
         stable = "".join(event.label for event in events if event.event == "stable")
+        self._told += len(stable)
         if self.text is not None and stable:
             self.text.write(stable)
             self.text.flush()

@@ -23,6 +23,8 @@ from hcr_runtime.live import LiveSource, unopened
 _log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+# A video of fewer frames than this share of what its head promises is cut short, or damaged.
+WHOLE = 0.9
 # Images in a folder are this long apart, and frames of a video that tells no times (seconds).
 USUAL_STEP = 1 / 30
 
@@ -85,6 +87,9 @@ def _video_frames(source: str) -> Iterator[Frame]:
             index += 1
         if index == 0:
             raise CameraError(f"{source} gives no frames", hint="is it a video?")
+        promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        if index < WHOLE * promised:
+            _log.warning("%s ends after %d of %d frames: is it whole?", source, index, promised)
     finally:
         capture.release()
 

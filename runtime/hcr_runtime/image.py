@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.errors import ImageError
-from hcr_runtime.image_header import FORMATS, ORIENTATION, read_header
+from hcr_runtime.image_header import FORMATS, ORIENTATION, foreign_format, read_header
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 
 GrayImage: TypeAlias = NDArray[np.uint8]
@@ -159,7 +159,9 @@ def _decode(data: bytes, name: str, limits: Limits) -> Pixels:
         )
     header = read_header(data)
     if header is None:
-        raise ImageError(f"{name} is no image, or cut short", allowed=FORMATS)
+        found = foreign_format(data)
+        problem = f"of the format {found}" if found else "no image, or cut short"
+        raise ImageError(f"{name} is {problem}", allowed=FORMATS)
     check_size(header.width, header.height, name, limits)
     if header.passes > limits.max_passes:
         raise ImageError(

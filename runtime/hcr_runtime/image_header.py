@@ -25,6 +25,16 @@ _WIDTH, _HEIGHT = 256, 257
 # Files have a handful of chunks before their pixels; a hostile one has millions.
 _MOST_CHUNKS = 1000
 _MOST_PNG_CHUNKS = 100_000  # its pixels come in chunks of 8 KiB and more
+_FOREIGN = (
+    (b"GIF8", "GIF"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"%PDF-", "PDF"),
+    (b"<svg", "SVG"),
+    (b"<?xml", "XML"),
+)
 _NETPBM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})\s")
 
 
@@ -59,6 +69,17 @@ def read_header(data: bytes) -> Header | None:
             except (struct.error, IndexError):  # cut short
                 return None
     return None
+
+
+def foreign_format(data: bytes) -> str:
+    """Name the format of an image file that is not read here; empty where it is none known.
+
+    >>> foreign_format(b"GIF89a" + bytes(20)), foreign_format(b"some text")
+    ('GIF', '')
+    """
+    if data[4:8] == b"ftyp":  # ISO/IEC 23008-12: what phones take photographs in
+        return {b"avif": "AVIF", b"avis": "AVIF"}.get(data[8:12], "HEIC")
+    return next((name for magic, name in _FOREIGN if data.startswith(magic)), "")
 
 
 def _png(data: bytes) -> Header | None:

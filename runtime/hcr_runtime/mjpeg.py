@@ -56,9 +56,15 @@ class MjpegStream:
         kind = self._response.headers.get_content_type()
         if self._response.status != 200 or not kind.startswith(("multipart/", "image/")):
             self.close()
+            status, hint = self._response.status, ""
+            if 300 <= status < 400 and (place := self._response.headers.get("Location")):
+                hint = f"it sends on to {shown(urllib.parse.urljoin(url, place))}: name that"
+            elif status == 401:
+                hint = "name a user and a password: http://USER:PASSWORD@..."
             raise CameraError(
-                f"{shown(url)} answers {self._response.status} with {kind}",
+                f"{shown(url)} answers {status} with {kind}",
                 allowed="200 with multipart/x-mixed-replace",
+                hint=hint,
             )
 
     def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:

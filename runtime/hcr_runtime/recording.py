@@ -7,6 +7,7 @@ others become PNG, which loses nothing. One that was cut short is good up to the
 
 from __future__ import annotations
 
+import logging
 import re
 import tarfile
 import time
@@ -23,6 +24,8 @@ from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
 from hcr_runtime.image_header import read_header
 from hcr_runtime.limits import DEFAULT_LIMITS
+
+_log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"\d{8,}-(\d+\.\d{6})\.(png|jpg)")
 _BLOCK = tarfile.BLOCKSIZE
@@ -100,8 +103,9 @@ def read(path: Path) -> Iterator[Frame]:
                 raise CameraError(f"{path} is no recording: it holds {head.name}")
             data = file.read(head.size)
             file.seek(-head.size % _BLOCK, 1)
-            if len(data) < head.size:
-                break  # cut short, by a battery that ran out
+            if len(data) < head.size:  # by a battery that ran out
+                _log.warning("%s is cut short after %d frames", path, index)
+                break
             if (image := decode(data)) is None:
                 raise CameraError(f"{path}: {head.name} is damaged")
             yield Frame(index, float(name[1]), image, data, time.monotonic())

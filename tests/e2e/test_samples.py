@@ -117,13 +117,19 @@ def test_service_refuses_what_is_no_image_or_too_large(
     assert bad.status_code == 422
     assert "is no image" in bad.json()["detail"]
     assert client.post("/classify", content=b"").status_code == 422
+    form = client.post("/classify", files={"file": b"a letter's bytes"})
+    assert form.status_code == 415
+    assert "--data-binary" in form.json()["detail"]
+    # What says that it is too large is not waited for.
+    claimed = {"Content-Length": str(service.MAX_UPLOAD + 1)}
+    assert client.post("/classify", content=b"a", headers=claimed).status_code == 413
 
     def endless() -> Iterator[bytes]:  # a body that does not say how long it is
         for _ in range(service.MAX_UPLOAD // 65536 + 2):
             yield bytes(65536)
 
     assert client.post("/classify", content=endless()).status_code == 413
-    assert 'hcr_answers_total{status="413"} 1.0' in client.get("/metrics").text
+    assert 'hcr_answers_total{status="413"} 2.0' in client.get("/metrics").text
 
 
 def test_service_bounds_the_pixels_that_wait(service: ModuleType) -> None:

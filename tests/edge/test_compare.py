@@ -31,6 +31,8 @@ def test_a_run_and_a_shipped_model_side_by_side(base_run, data_dir: Path, tmp_pa
     assert len({line.count("|") for line in lines}) == 1, "a table"
     for name in ("accuracy.png", "curves.png"):
         assert (out / name).read_bytes().startswith(PNG)
+    write_comparison(out, [shipped])
+    assert not (out / "curves.png").exists(), "nothing was trained"
 
 
 def test_the_command_trains_goes_on_and_measures(cli, data_dir: Path, tmp_path: Path) -> None:

@@ -188,6 +188,28 @@ def test_full_folder_of_crops_is_told(
     assert "no more are kept" in caplog.text
 
 
+def test_photographs_are_not_watched(cli, samples_dir: Path, tmp_path: Path) -> None:
+    answer = cli("webcam", "--source", samples_dir / "photos", "--no-window")
+    assert (answer.code, answer.out) == (0, "")
+    assert "no character lay still in 8 frames" in answer.err
+    assert "hcr-edge classify" in answer.err
+
+
+def test_video_and_recording_cut_short_are_told(
+    cli, clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tape = tmp_path / "tape"
+    cli("webcam", "--source", clip, "--json", "--record", tape)
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(tape.read_bytes()[: tape.stat().st_size // 2])
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    for path, says in ((cut, "is cut short after"), (broken, "is it whole?")):
+        caplog.clear()
+        assert cli("webcam", "--source", path, "--json").code == 0
+        assert says in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

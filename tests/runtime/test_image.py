@@ -180,6 +180,20 @@ def test_screenshot_whose_fourth_byte_is_unused(beh: Image) -> None:
     np.testing.assert_array_equal(to_gray(start + header + masks + pixels.tobytes()), beh)
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"GIF89a" + bytes(40), "GIF"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+        (b"\0\0\0\x20ftypavif" + bytes(40), "AVIF"),
+        (b"%PDF-1.7" + bytes(40), "PDF"),
+    ],
+)
+def test_format_that_is_not_read_is_named(data: bytes, name: str) -> None:
+    with pytest.raises(ImageError, match=f"is of the format {name}; allowed: PNG, JPEG"):
+        to_gray(data)
+
+
 @pytest.mark.parametrize("form", [None, 3, [[1, 2]], ("a.png",)], ids=repr)
 def test_what_is_no_image_at_all_is_named(form: object) -> None:
     with pytest.raises(ImageError, match=f"cannot be of type {type(form).__name__}"):

@@ -47,6 +47,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/none":
             self.send_error(404)
             return
+        if self.path in ("/moved", "/locked"):
+            self.send_response(302 if self.path == "/moved" else 401)
+            self.send_header("Location", "/video?password=secret")
+            self.end_headers()
+            return
         if self.path == "/page":
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
@@ -114,6 +119,15 @@ def test_damaged_pictures_are_counted_and_left_out(camera: Camera) -> None:
 def test_what_is_no_stream_is_refused(camera: Camera, path: str) -> None:
     with pytest.raises(CameraError, match="answers"):
         next(frames(camera.url + path))
+
+
+def test_what_to_do_about_another_answer_is_told(camera: Camera) -> None:
+    with pytest.raises(CameraError, match="answers 302") as moved:
+        next(frames(camera.url + "/moved"))
+    assert moved.value.hint == f"it sends on to {camera.url}/video: name that"
+    with pytest.raises(CameraError, match="answers 401") as locked:
+        next(frames(camera.url + "/locked"))
+    assert "USER:PASSWORD@" in locked.value.hint
 
 
 def test_nobody_there() -> None:

@@ -49,8 +49,11 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             f"there is no model file {received(str(path))}", allowed=nearest(path.stem, shipped)
         )
     if exists:
+        trained = path.suffix == ".keras" or (path / "model.keras").is_file()
         raise ModelError(
-            f"{path} is no model file", allowed=".onnx, .ort, .tflite, a bundle, or a shipped name"
+            f"{path} is no model file",
+            allowed=".onnx, .ort, .tflite, a bundle, or a shipped name",
+            hint=f"'hcr-edge export {path}' makes a bundle of it" if trained else "",
         )
     raise ModelError(
         f"there is no model {received(str(model))}", allowed=nearest(str(model), shipped)
