@@ -43,6 +43,7 @@ QUALITY = 75
 # Events that a page gets that was opened, or came back, after them.
 KEPT_EVENTS = 100
 HEARTBEAT_SECONDS = 2.0
+EVERYWHERE = "0.0.0.0", "::"
 _BOUNDARY = "hcr-edge-frame"
 _POLICY = "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; "
 
@@ -161,7 +162,8 @@ class WebPage:
             reason = error.strerror or error
             raise DataError(f"cannot serve on {host}:{port}: {reason}") from error
         self.port = int(self._server.server_address[1])
-        name = f"[{host}]" if ":" in host else host
+        # Nobody can open the address that stands for all of this machine's.
+        name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
         self.url = f"http://{name}:{self.port}/" + (f"?token={self.token}" if self.token else "")
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="web page"

@@ -33,6 +33,11 @@ class UncertainFolder:
     Args:
         folder: Where; made if need be, added to if it is there.
 
+    Attributes:
+        folder: Where.
+        count: Crops that lie there.
+        kept: Of which so many came by this watcher.
+
     Raises:
         DataError: It is a file.
         OSError: It cannot be written.
@@ -44,6 +49,7 @@ class UncertainFolder:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.count = sum(1 for _ in folder.glob("*/*.png"))
+        self.kept = 0
         self._kept: set[int] = set()
         self._tell_full()
 
@@ -68,6 +74,7 @@ class UncertainFolder:
         path = self._free(folder)
         write_whole(path, bytes(cv2.imencode(".png", crop)[1]))
         self.count += 1
+        self.kept += 1
         self._tell_full()
         second = prediction.top[1] if len(prediction.top) > 1 else None
         self._note(

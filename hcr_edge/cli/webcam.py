@@ -167,6 +167,10 @@ class Session:
     def finish(self) -> None:
         """Tell what remains to be told, and where a file told nothing, why."""
         self._tell(self.watcher.close())
+        if self.uncertain is not None:
+            kept = self.uncertain.kept
+            crops = "1 crop" if kept == 1 else f"{kept} crops"
+            err.print(f"{crops} kept in {self.uncertain.folder}", markup=False)
         if self._told or self.live is not None or self._last is None:
             return
         folder = Path(self.source).is_dir()

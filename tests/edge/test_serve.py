@@ -51,6 +51,14 @@ def get(page: WebPage, path: str, token: str = "s3cret", **headers: str) -> tupl
         return error.code, error.read()
 
 
+def test_address_that_all_can_reach_is_one_to_open() -> None:
+    page = WebPage("0.0.0.0", 0, lambda: {"status": "ok"})
+    try:
+        assert page.url == f"http://{socket.gethostname()}:{page.port}/?token={page.token}"
+    finally:
+        page.close()
+
+
 @pytest.mark.parametrize("path", ["/", "/stream.mjpg", "/events"])
 @pytest.mark.parametrize("token", ["", "wrong", "s3cre", "s3crets", "é"])
 def test_nothing_is_shown_without_the_token(page: WebPage, path: str, token: str) -> None:

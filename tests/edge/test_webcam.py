@@ -164,6 +164,7 @@ def test_uncertain_crops_become_a_data_set(cli, tmp_path: Path, samples_dir: Pat
     kept = tmp_path / "kept"
     answer = cli("webcam", "--source", images, "--no-window", "--json", "--save-uncertain", kept)
     assert (answer.code, answer.out) == (0, "")
+    assert f"1 crop kept in {kept}" in answer.err
     (crop,) = kept.glob("*/*.png")
     head, row = (kept / "suggestions.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith("file,suggestion,confidence")
