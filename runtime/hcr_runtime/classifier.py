@@ -27,6 +27,7 @@ from hcr_runtime.ink import WORK_SIDE, Extent, is_dark, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
+from hcr_runtime.narrow_shadow import band_depth
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.prediction import (
     Prediction,
@@ -417,7 +418,8 @@ class Classifier:
         sheet = cut_sheet(crowd)
         if sheet is None and not (extent.crowded or extent.ringed):
             return _Seen(tensor, extent, near)
-        return _Seen(tensor, extent, near, crowd, sheet, shadow_depth(crowd) > 0)
+        shadowed = shadow_depth(crowd) > 0 or band_depth(crowd) > 0
+        return _Seen(tensor, extent, near, crowd, sheet, shadowed)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""
