@@ -112,6 +112,7 @@ def look_again(
     ((44, 30, 8, 40), True, 0.0, False)
     """
     gray = shrink(gray)
+    bands = band_depth(gray)
     if max(gray.shape) < LEAST_SIDE:
         scale = -(-LEAST_SIDE // max(gray.shape))
         gray = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale), np.uint8)
@@ -123,8 +124,7 @@ def look_again(
     inner = slice(beyond, beyond + height), slice(beyond, beyond + width)
     if dark is None:
         dark = not has_bright_ink(np.asarray(wide, np.uint8))
-    bands = band_depth(gray)
-    dark = dark or bands > 0  # which shadows alone confuse
+    dark = dark or bands > 0  # shadows alone would tell otherwise
     shadow = shadow_depth(gray if dark else np.asarray(cv2.bitwise_not(gray), np.uint8))
     darkness, mask = (each[inner] for each in lift_page(np.asarray(wide, np.uint8), dark))
     faint = max(FAINTEST * cv2.mean(darkness, mask)[0], LEAST_LEVEL)
