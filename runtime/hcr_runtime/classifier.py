@@ -14,11 +14,20 @@ from hcr_runtime.arguments import check_images, check_type, check_whole, receive
 from hcr_runtime.carrier import read_model
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
-from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.image import (
+    ColorOrder,
+    GrayImage,
+    ImageLike,
+    Pixels,
+    read_pixels,
+    to_bgr,
+    to_gray,
+)
 from hcr_runtime.ink import WORK_SIDE, Extent, is_dark, shrink
 from hcr_runtime.integrity import bundle_file, check_sha256, check_signature
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.models import find_model
+from hcr_runtime.narrow_shadow import band_depth
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.prediction import (
     Prediction,
@@ -315,7 +324,7 @@ class Classifier:
         """
         from hcr_runtime.page import read_page  # what reads single letters starts without it
 
-        return read_page(to_gray(page, color, self.limits), self, top)
+        return read_page(read_pixels(page, color, self.limits), self, top)
 
     def look(self, images: Sequence[ImageLike], color: ColorOrder = "bgr") -> list[Reading]:
         """Read images, twice where they need it; what `classify_batch` and `explain` tell of.
@@ -412,12 +421,19 @@ class Classifier:
         sheet = cut_sheet(crowd)
         if sheet is None and not (extent.crowded or extent.ringed):
             return _Seen(tensor, extent, near)
-        return _Seen(tensor, extent, near, crowd, sheet, shadow_depth(crowd) > 0)
+        shadowed = shadow_depth(crowd) > 0 or band_depth(crowd) > 0
+        return _Seen(tensor, extent, near, crowd, sheet, shadowed)
 
     def _scores(self, seen: list[_Seen]) -> Scores:
         """Calibrated probabilities of images, of which there is one at least, in one inference."""
         return probabilities(self.engine.run(np.stack([one.tensor for one in seen])), self.spec)
 
     def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
-        read = to_gray if self.spec.input.channels == 1 else to_bgr
-        return read(image, color, self.limits)
+        if self.spec.input.channels != 1:
+            return to_bgr(image, color, self.limits)
+        pixels = read_pixels(image, color, self.limits)
+        if pixels.ndim == 2:
+            return pixels
+        from hcr_runtime.colour import gray_of_ink  # what reads grey images starts without it
+
+        return gray_of_ink(pixels)

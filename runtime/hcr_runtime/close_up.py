@@ -13,6 +13,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import MIN_GLYPH, WORK_SIDE, shrink
+from hcr_runtime.narrow_shadow import band_depth
 from hcr_runtime.paper import LARGE, has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.preprocess import GlyphBox, find_glyph
@@ -107,6 +108,8 @@ def _find(gray: GrayImage, small: GrayImage) -> Box | None:
         block = _block(max(gray.shape), WORK_SIDE)
         edges = (box.left, box.top, box.right - box.left, box.bottom - box.top)
         return Box(*[edge * block for edge in edges])
+    if band_depth(small):
+        return None  # on a page what it touches falls away, and leaves a dot
     glyphs = find_glyphs(shrink(gray, SEARCH_SIDE))
     if len(glyphs) != 1 or glyphs[0].touching:
         return None

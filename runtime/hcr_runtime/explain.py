@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.classifier import Classifier
-from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, to_bgr, to_gray
+from hcr_runtime.colour import gray_of_ink
+from hcr_runtime.image import ColorOrder, GrayImage, ImageLike, Pixels, read_pixels, to_bgr
 from hcr_runtime.ink import Extent, lift_ink, shrink
 from hcr_runtime.prediction import Prediction
 from hcr_runtime.preprocess import find_glyph, prepare
@@ -55,7 +56,7 @@ def explain(classifier: Classifier, image: ImageLike, color: ColorOrder = "bgr")
     check_type("classifier", classifier, Classifier, hint="Classifier.load makes one")
     spec, limits = classifier.spec, classifier.limits
     bgr = to_bgr(image, color, limits)
-    gray = to_gray(image, color, limits)
+    gray = gray_of_ink(read_pixels(image, color, limits))
     given = gray if spec.input.channels == 1 else bgr
     prediction = classifier.classify(given, top=5)
     (reading,) = classifier.look([given])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import shrink
+from hcr_runtime.narrow_shadow import band_depth, erase_bands
 from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.rings import find_inside
@@ -111,6 +112,7 @@ def look_again(
     ((44, 30, 8, 40), True, 0.0, False)
     """
     gray = shrink(gray)
+    bands = band_depth(gray)
     if max(gray.shape) < LEAST_SIDE:
         scale = -(-LEAST_SIDE // max(gray.shape))
         gray = np.asarray(cv2.resize(gray, None, fx=scale, fy=scale), np.uint8)
@@ -122,10 +124,13 @@ def look_again(
     inner = slice(beyond, beyond + height), slice(beyond, beyond + width)
     if dark is None:
         dark = not has_bright_ink(np.asarray(wide, np.uint8))
+    dark = dark or bands > 0  # shadows alone would tell otherwise
     shadow = shadow_depth(gray if dark else np.asarray(cv2.bitwise_not(gray), np.uint8))
     darkness, mask = (each[inner] for each in lift_page(np.asarray(wide, np.uint8), dark))
     faint = max(FAINTEST * cv2.mean(darkness, mask)[0], LEAST_LEVEL)
     mask = cv2.bitwise_or(mask, cv2.compare(darkness, faint, cv2.CMP_GT))
+    if bands:
+        darkness, mask = erase_bands(darkness, mask, bands)
     lines = _find(darkness, mask, False)
     lines += _find(cv2.transpose(darkness), cv2.transpose(mask), True)
     lines, sure = _choose(lines, darkness, mask) if lines else (lines, False)
@@ -136,7 +141,7 @@ def look_again(
         darkness = np.asarray(cv2.bitwise_and(darkness, cv2.dilate(inside, _RIM)), np.uint8)
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
     known = sure or sides >= MANY or inside is not None
-    return SecondLook(image, known, shadow, inside is not None)
+    return SecondLook(image, known, max(shadow, bands), inside is not None)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:

@@ -9,11 +9,12 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_choice, check_type, received
 from hcr_runtime.boxed import group_in_boxes
+from hcr_runtime.colour import gray_of_ink
 from hcr_runtime.comb_ticks import erase_ticks
 from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.dot_grid import erase_dot_grid
 from hcr_runtime.errors import HcrError
-from hcr_runtime.image import GrayImage, ImageLike, check_size, to_gray
+from hcr_runtime.image import GrayImage, ImageLike, check_size, read_pixels, to_gray
 from hcr_runtime.levelling import View, lay_level
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.lone_boxes import erase_lone_boxes
@@ -119,7 +120,7 @@ def find_glyphs(
     1 Box(left=150, top=100, width=6, height=60)
     """
     check_choice("direction", direction, ("ltr", "rtl"))
-    gray, block = _shrink(to_gray(page, limits=limits))
+    gray, block = _shrink(gray_of_ink(read_pixels(page, limits=limits)))
     if min(gray.shape) < LEAST_SIDE:
         return ()
     ink, view = _separate(gray)
