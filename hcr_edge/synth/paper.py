@@ -46,7 +46,7 @@ def write(rng: Rng, sheet: Picture, image: GrayImage, centre: tuple[int, int], s
     Returns:
         The box of its ink on the sheet; of no size where the image is blank.
     """
-    ink = extract_ink(image)
+    ink = extract_ink(image, version=2)  # with its faint dots
     # A pen is as black in a dot as in a stroke; small scans show dots faint.
     local = cv2.dilate(ink, np.ones((5, 5), np.uint8)).astype(np.float32)
     ink = np.where(ink > FAINT, 255 * (ink / np.maximum(local, 1)), 0).astype(np.uint8)

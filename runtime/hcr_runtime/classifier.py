@@ -381,16 +381,7 @@ class Classifier:
             second = Reading(one.extent, row, look.image, version=VERSION)
             longer = one.extent.longer * max(shown.shape) / max(shrink(look.image).shape)
             cut = seen[index].sheet is not None
-            readings[index] = choose(
-                readings[index],
-                second,
-                longer,
-                look.lined,
-                cut,
-                look.shadow,
-                self.spec,
-                look.ringed if seen[index].extent.ringed else None,
-            )
+            readings[index] = choose(readings[index], second, look, longer, cut, self.spec)
 
     def _told(self, reading: Reading, top: int, allowed: NDArray[np.bool_] | None) -> Prediction:
         told = predict(reading.extent, reading.scores, self.spec, top, allowed)

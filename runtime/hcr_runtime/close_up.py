@@ -24,8 +24,6 @@ from hcr_runtime.sheet import cut_sheet
 SMALL, LEAST = 0.45, 0.025
 # So is what is hardly larger, and as compact: its stroke is as wide as this share of its length.
 COMPACT = 1 / 3
-# The boxes of which these are limits are those of the first version of the preprocessing.
-SEEN = 1
 # Among other things it is sought as on a page, at this longer side at most.
 SEARCH_SIDE = 640
 
@@ -63,7 +61,7 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         return None
     middle = box.left + box.width // 2, box.top + box.height // 2
     near = _cut(gray, *middle, reach)
-    found = find_glyph(shrink(near), lines=True, version=SEEN)
+    found = find_glyph(shrink(near), lines=True)
     # Of what lies around it too: a shadow's edge is told from a stroke by how far it goes. Beside
     # the image's edge it is as large.
     wide = max(2 * reach, LARGE // 2)
@@ -78,7 +76,7 @@ def close_up(gray: GrayImage) -> GrayImage | None:
         darkness, _ = lift_page(around, dark)
         near = _cut(darkness, middle[0] - left, middle[1] - top, reach)
         near = np.asarray(cv2.bitwise_not(near), np.uint8)
-        found = find_glyph(shrink(near), lines=True, version=SEEN)
+        found = find_glyph(shrink(near), lines=True)
     if longer < MIN_GLYPH / WORK_SIDE * longest and _is_compact(found.box):
         return None
     # Beside a sheet's edge it may have lost a dot: `hcr_runtime.reading.choose` knows of sheets.
@@ -100,7 +98,7 @@ def _is_compact(box: GlyphBox | None) -> bool:
 
 def _find(gray: GrayImage, small: GrayImage) -> Box | None:
     """Find the only glyph, in pixels of `gray`, which is also given `small`."""
-    _, extent, box, _ = find_glyph(small, lines=True, version=SEEN)
+    _, extent, box, _ = find_glyph(small, lines=True)
     if box is None:
         return None
     # What is solid and small may be a sheet: it is looked for from nearby too.

@@ -13,7 +13,6 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 from hcr_runtime.paper_level import differences
-from hcr_runtime.spec import NEWEST_PREPROCESS
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
 # time, and leaves at least twice the tensor's resolution.
@@ -128,7 +127,7 @@ def _has_bar(end: GrayImage, axis: int, thickest: int) -> bool:
     return bool((np.diff(bars)[::2] <= thickest).any())
 
 
-def extract_ink(gray: GrayImage, version: int = NEWEST_PREPROCESS) -> GrayImage:
+def extract_ink(gray: GrayImage, version: int = 1) -> GrayImage:
     """Return the ink of a grey image: uint8, 0 for paper, about 255 for ink.
 
     Images whose longer side exceeds `WORK_SIDE` come back shrunk. A blank image gives zeros.

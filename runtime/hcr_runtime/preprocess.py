@@ -37,7 +37,7 @@ from hcr_runtime.ink import (
     measure,
     shrink,
 )
-from hcr_runtime.spec import NEWEST_PREPROCESS, InputSpec, ModelSpec, PreprocessSpec
+from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
 
 # Connected components with this share of the ink are the glyph's main parts.
 MAIN_SHARE = 0.05
@@ -172,7 +172,7 @@ def prepare(
     return to_tensor(glyph, params), extent
 
 
-def find_glyph(gray: GrayImage, lines: bool = False, version: int = NEWEST_PREPROCESS) -> Found:
+def find_glyph(gray: GrayImage, lines: bool = False, version: int = 1) -> Found:
     """Find the ink of one glyph, and its box.
 
     An image that is full of specks, or whose ink does not stand out of its noise, is smoothed: by

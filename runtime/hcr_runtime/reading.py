@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import Extent
 from hcr_runtime.prediction import SMALL_GLYPH, Scores, refusal
 from hcr_runtime.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from hcr_runtime.second_look import SecondLook
 
 # A shadow is seen through where it is so much fainter than the ink, as a share of the light.
 SHADE = 0.75
@@ -48,39 +51,33 @@ class Reading(NamedTuple):
 
 
 def choose(
-    first: Reading,
-    second: Reading,
-    longer: float,
-    lined: bool,
-    cut: bool,
-    shadow: float,
-    spec: ModelSpec,
-    ringed: bool | None = None,
+    first: Reading, second: Reading, look: SecondLook, longer: float, cut: bool, spec: ModelSpec
 ) -> Reading:
     """Choose what is told of an image that was looked at twice.
 
     Args:
         first: Of the image as it is.
         second: Of it without what is beside its glyph.
+        look: What was found beside it.
         longer: The longer side of the second's glyph, in pixels of the image that was given, 0 or
             more.
-        lined: Whether lines were erased that are none of the glyph's strokes.
         cut: Whether the second is of a sheet that was cut out of a dark ground.
-        shadow: The depth of a shadow on the image, 0-1; see `shadow_depth`.
         spec: The model's description.
-        ringed: Whether the ring or box around the glyph was erased; None where there is none.
 
     >>> import numpy as np
     >>> from hcr_runtime import Label
     >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
     >>> bar = Reading(Extent(0, 0, 9, 64, 2), np.float32([0.99, 0.01]))
     >>> letter = Reading(Extent(12, 12, 40, 40, 0), np.float32([0.1, 0.9]), np.uint8([[255, 40]]))
-    >>> choose(bar, letter, 40, lined=False, cut=False, shadow=0.4, spec=spec).label(spec)
+    >>> from hcr_runtime.second_look import SecondLook
+    >>> shaded = SecondLook(letter.again, lined=False, shadow=0.4)
+    >>> choose(bar, letter, shaded, 40, cut=False, spec=spec).label(spec)
     'b'
-    >>> choose(bar, letter, 40, lined=True, cut=False, shadow=0.0, spec=spec).disputed
+    >>> lined = SecondLook(letter.again, lined=True, shadow=0.0)
+    >>> choose(bar, letter, lined, 40, cut=False, spec=spec).disputed
     'a'
     """
-    known = lined or cut
+    known, shadow = look.lined or cut, look.shadow
     if known and longer == 0:
         return second  # an empty cell, or sheet
     readable = longer >= SMALL_GLYPH
@@ -88,9 +85,14 @@ def choose(
     clear = shadow > 0 and second.best >= (1 + spec.rejection.min_confidence) / 2
     if clear and second.again is not None:
         clear = shadow <= SHADE * (1 - int(second.again.min()) / 255)
-    if ringed is False and not known:
+    if first.extent.ringed and not look.ringed and not known:
         return first._replace(doubted=True)
-    if ringed and readable and second.best >= (1 + spec.rejection.min_confidence) / 2:
+    if (
+        first.extent.ringed
+        and look.ringed
+        and readable
+        and second.best >= (1 + spec.rejection.min_confidence) / 2
+    ):
         return second  # the first took the ring for a stroke
     if first.is_sure(spec):
         if first.label(spec) == second.label(spec) or not (known or shadow):

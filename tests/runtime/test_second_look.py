@@ -17,7 +17,7 @@ from hcr_runtime.explain import explain
 from hcr_runtime.ink import Extent
 from hcr_runtime.preprocess import find_glyph
 from hcr_runtime.reading import Reading, choose
-from hcr_runtime.second_look import look_again
+from hcr_runtime.second_look import SecondLook, look_again
 from hcr_runtime.spec import RejectionSpec
 
 Image = NDArray[np.uint8]
@@ -225,7 +225,7 @@ def test_which_look_is_told(
     one = Reading(FREE, np.float32([first, 1 - first]))
     image = np.uint8([[255, 70]])
     other = Reading(extent, np.float32([1 - second, second]), image)
-    reading = choose(one, other, longer, lined, cut, shadow, SPEC)
+    reading = choose(one, other, SecondLook(image, lined, shadow), longer, cut, SPEC)
     assert reading.label(SPEC) + "?" * bool(reading.disputed) + "!" * reading.doubted == told
 
 

@@ -113,7 +113,7 @@ class Glyph:
     @classmethod
     def of(cls, image: Image) -> Glyph | None:
         """Find the ink of an image; None where there is none."""
-        ink = extract_ink(image, version=1)
+        ink = extract_ink(image)
         m = cv2.moments(ink)
         mass = m["m00"]
         if mass == 0:
