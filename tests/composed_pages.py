@@ -55,6 +55,7 @@ GAPS: dict[Lines, float] = {
     "check boxes": 1.3,
     "ticks": 1.25,
     "slanted": 1.25,
+    "guides": 1.25,
 }
 
 

@@ -21,6 +21,7 @@ Lines = Literal[
     "check boxes",
     "ticks",
     "slanted",
+    "guides",
 ]
 Image = NDArray[np.float32]
 # Where letters stand on a line, in shares of a row: they hang below it, too.
@@ -148,9 +149,18 @@ def _ticks(on: Print) -> None:
 def _slanted(on: Print) -> None:
     """Guide lines of exercise books, 55 degrees from the ruled ones."""
     _ruled(on)
+    _parallel(on, steep=55, pitch=1.2)
+
+
+def _guides(on: Print) -> None:
+    """Guide lines for left-handed writers, near together, and nothing else."""
+    _parallel(on, steep=115, pitch=0.7)
+
+
+def _parallel(on: Print, steep: float, pitch: float) -> None:
     height, width = on.page.shape[:2]
-    run = height / np.tan(np.radians(55))
-    for x in np.arange(-run, width, 1.2 * on.side):
+    run = height / np.tan(np.radians(steep))
+    for x in np.arange(-abs(run), width + abs(run), pitch * on.side):
         on.line(x, height, x + run, 0)
 
 
@@ -166,4 +176,5 @@ PAPERS: dict[Lines, Callable[[Print], None]] = {
     "check boxes": _check_boxes,
     "ticks": _ticks,
     "slanted": _slanted,
+    "guides": _guides,
 }

@@ -73,18 +73,45 @@ def erase_rulings(
     thick = cv2.dilate(mask, _SQUARE)
     curves = trace(_covered(cv2.transpose(thick)), darkness, min_share, limit)
     level = _erase_all(darkness, mask, erased, curves, limit)
-    if level:
-        thick = cv2.dilate(mask, _SQUARE)
+    upright = erase_upright(darkness, mask, erased, min_share, None if level else thick)
+    return level, upright, erased
+
+
+def erase_upright(
+    darkness: GrayImage,
+    mask: GrayImage,
+    erased: GrayImage,
+    min_share: float = MIN_LENGTH,
+    thick: GrayImage | None = None,
+    beyond: int = 0,
+) -> list[Ruling]:
+    """Find the lines that run down a page, and erase them in place.
+
+    Args:
+        darkness: Darkness of the ink, uint8 of shape (H, W).
+        mask: 255 where there is ink, same shape.
+        erased: Becomes 255 where they lie, same shape.
+        min_share: Least length of a line, as a share of the page's height.
+        thick: 255 where there is ink, or next to it, where that is known.
+        beyond: Lines are taken to go on for so many pixels.
+
+    Returns:
+        From left to right, their two axes exchanged.
+    """
+    limit = thickest(mask)
+    thick = cv2.dilate(mask, _SQUARE) if thick is None else thick
     across = cv2.transpose(darkness)
     curves = trace(_covered(thick), across, min_share, limit)
     if not curves:
-        return level, [], erased
+        return []
+    if beyond:
+        curves = [_longer(*curve, beyond, len(mask)) for curve in curves]
     # One direction is enough for the eraser.
     turned = across, cv2.transpose(mask), cv2.transpose(erased)
     upright = _erase_all(*turned, curves, limit)
     for image, other in zip((darkness, mask, erased), turned, strict=True):
         cv2.transpose(other, image)
-    return level, upright, erased
+    return upright
 
 
 def _covered(thick: GrayImage) -> GrayImage:
@@ -100,6 +127,16 @@ def _covered(thick: GrayImage) -> GrayImage:
     return np.asarray((pixels > COVERAGE * STRIP).T * np.uint8(255), np.uint8)
 
 
+def _longer(
+    start: int, centre: NDArray[np.float32], beyond: int, length: int
+) -> tuple[int, NDArray[np.float32]]:
+    """A line that goes on at both ends, as it does there, within a page of some length."""
+    before, after = min(beyond, start), min(beyond, length - start - len(centre))
+    first = (centre[STRIP] - centre[0]) / STRIP * np.arange(-before, 0) + centre[0]
+    last = (centre[-1] - centre[-1 - STRIP]) / STRIP * np.arange(1, after + 1) + centre[-1]
+    return start - before, np.concatenate([first, centre, last]).astype(np.float32)
+
+
 def _erase_all(
     darkness: GrayImage,
     mask: GrayImage,
@@ -111,7 +148,7 @@ def _erase_all(
     # One or two short ones may be letters of a few large ones: an alef, the bar of a T.
     if len(curves) < FEW:
         curves = [curve for curve in curves if len(curve[1]) >= 2 * MIN_LENGTH * mask.shape[1]]
-    found = [_erase(darkness, mask, erased, *curve, limit) for curve in curves]
+    found = [erase_line(darkness, mask, erased, *curve, limit) for curve in curves]
     rulings = [ruling for ruling in found if ruling is not None]
     return sorted(rulings, key=lambda ruling: float(ruling.centre.mean()))
 
@@ -131,7 +168,7 @@ def darkest(levels: NDArray[np.uint8]) -> float:
     return DARKER * float(np.median(levels)) + DARKER_BY if levels.size else 255.0
 
 
-def _erase(
+def erase_line(
     darkness: GrayImage,
     mask: GrayImage,
     erased: GrayImage,

@@ -14,6 +14,7 @@ from hcr_runtime.comb_ticks import erase_ticks
 from hcr_runtime.components import BOX_SHARE, Components, Group, group_on_paper
 from hcr_runtime.dot_grid import erase_dot_grid
 from hcr_runtime.errors import HcrError
+from hcr_runtime.guide_lines import erase_guides, may_have_guides
 from hcr_runtime.image import GrayImage, ImageLike, check_size, read_pixels, to_gray
 from hcr_runtime.levelling import View, lay_level
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
@@ -172,7 +173,12 @@ def _separate(gray: GrayImage) -> tuple[_Ink, View | None]:
 def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
     """Lift the ink off a page and erase its lines; it is laid level where they run aslant."""
     darkness, mask = lift_page(gray, grain=grain)
+    guides: GrayImage | None = None
     ink = _erase(darkness.copy(), mask.copy())
+    if may_have_guides(ink.components):
+        guides = erase_guides(darkness, mask)
+        if guides is not None:
+            ink = _erase(darkness.copy(), mask.copy(), guides)
     longest = ink.components.length[1:].max(initial=0)
     if longest < LONG * max(gray.shape) and ink.lines.slope < STEEP:
         return ink, None
@@ -181,15 +187,19 @@ def _lift(gray: GrayImage, grain: Grain | None) -> tuple[_Ink, View | None]:
         return ink, None
     # Outside of the page is ink, so that what its edge cuts falls away.
     seen = cv2.compare(view.apply(mask, outside=255), 127, cv2.CMP_GT)
-    level = _erase(view.apply(darkness, outside=0), seen)
+    if guides is not None:
+        guides = view.apply(guides, outside=0)
+    level = _erase(view.apply(darkness, outside=0), seen, guides)
     before, after = (cv2.countNonZero(each.lines.where) for each in (ink, level))
     return (level, view) if level.lines.are_many and after > AS_MUCH * before else (ink, None)
 
 
-def _erase(darkness: GrayImage, mask: GrayImage) -> _Ink:
-    """Erase a page's lines, in place."""
+def _erase(darkness: GrayImage, mask: GrayImage, guides: GrayImage | None = None) -> _Ink:
+    """Erase a page's lines, in place; slanted guide lines were, where `guides` is more than 0."""
     ruled = darkness.copy()
     lines = erase_boxes(darkness, mask)
+    if guides is not None:
+        cv2.bitwise_or(lines.where, guides, dst=lines.where)
     components = Components(mask, darkness, lines.where)
     if erase_dot_grid(darkness, mask, components):
         components = Components(mask, darkness, lines.where)
