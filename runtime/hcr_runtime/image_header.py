@@ -35,7 +35,8 @@ _FOREIGN = (
     (b"<svg", "SVG"),
     (b"<?xml", "XML"),
 )
-_NETPBM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+(\d{1,9})(?:\s|#[^\r\n]*[\r\n])+(\d{1,9})\s")
+# Between two numbers is a space: OpenCV takes what follows the first for one, a comment's # too.
+_NETPBM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+(\d{1,9})\s(?:\s|#[^\r\n]*[\r\n])*(\d{1,9})\s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,13 @@ def test_found_png_chunk_that_claims_4_gb() -> None:
         to_gray(finding)
 
 
+def test_found_comment_that_is_none() -> None:
+    """Its limits were held against 2 x 1 pixels; OpenCV takes what follows the # for a number."""
+    with pytest.raises(ImageError, match="is no image, or cut short"):
+        to_gray(b"P4 2#11\n\n1 " + bytes(40))
+    assert to_gray(b"P5 #of a scanner\n2 # wide\n#\n3 255\n" + bytes(6)).shape == (3, 2)
+
+
 def test_every_truncation_of_a_model() -> None:
     for length in range(0, len(NANO), 61):
         with pytest.raises((ModelError, SpecError)):
