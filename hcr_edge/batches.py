@@ -55,8 +55,8 @@ class InkBatches(keras.utils.PyDataset):
         self.texts = [data.label_set[data.labels[i]].text for i in keep]
         self.augment: Augmentation | None = recipe.augmentation
         self.rounds = 1
-        if self.augment is not None and recipe.limit is None:
-            self.rounds = math.ceil(LEAST_EPOCH / len(keep))
+        if self.augment is not None and len(keep) != recipe.limit:  # a trial stays short
+            self.rounds = max(1, round(LEAST_EPOCH / len(keep)))
         joined = self.augment.joined if self.augment is not None else 0.0
         lenders = (self.inks, self.texts) if recipe.neighbours else ([], [])
         self.neighbours = Neighbours(*lenders, joined=joined)

@@ -35,6 +35,7 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
         training = load_dataset(recipe.dataset, "train", data_dir=data_dir)
         # One's own test folders may lack a class that the training folders have.
         test = load_dataset(recipe.dataset, "test", data_dir=data_dir, label_set=training.label_set)
+        test = _numbered_as(training, test, recipe.dataset)
     else:
         everything = load_dataset(recipe.dataset, "all", data_dir=data_dir)
         held_out = hold_out_writers(everything, FOLDS, recipe.fold)
@@ -45,9 +46,9 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
     validating = hold_out_writers(training, recipe.validation_share, fold=1, fewer=True)
     if not validating.any():
         raise RecipeError(
-            f"{training.title} leaves nothing for validation: its training part is of one writer,"
-            " or of one image of each class",
-            allowed="two or more",
+            f"{training.title} leaves nothing for validation beside training and test",
+            allowed="three writers or more, or three images of each class",
+            hint="where few people wrote, leave the writers unnamed",
         )
     validation = training.select(validating, "validation")
     training = training.select(~validating, "train")
@@ -66,9 +67,16 @@ def _of_another_source(recipe: Recipe, training: Dataset, data_dir: Path | None)
             allowed="a test of another source",
         )
     test = load_dataset(other, "all", data_dir=data_dir, label_set=training.label_set)
+    return _numbered_as(training, test, recipe.dataset)
+
+
+def _numbered_as(training: Dataset, test: Dataset, name: str) -> Dataset:
+    """Give a test the training's classes, some of which it may lack."""
+    if test.label_set == training.label_set:
+        return test
     place = {label.text: i for i, label in enumerate(training.label_set)}
     table = np.array([place.get(label.text, -1) for label in test.label_set], np.int64)
-    return renumber(test, table, training.label_set, recipe.dataset)
+    return renumber(test, table, training.label_set, name)
 
 
 def _family(name: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hcr_runtime import ModelError
+from hcr_runtime.carrier import read_model
 from hcr_runtime.errors import nearest
-from hcr_runtime.integrity import MANIFEST, bundle_file
+from hcr_runtime.integrity import MANIFEST, bundle_file, check_sha256
 from hcr_runtime.models import find_model, shipped_models
 
 _FOLDER = Path(__file__).parent
@@ -57,13 +58,19 @@ def model_file(model: Path | str) -> Path:
     """
     path = Path(model)
     if str(model) not in shipped_models() and path.is_dir():
-        is_bundle = (path / MANIFEST).is_file()
-        return bundle_file(path, "onnxruntime")[0] if is_bundle else _trained(path)
+        return _of_bundle(path) if (path / MANIFEST).is_file() else _trained(path)
     if path.suffix == ".keras":
         if not path.is_file():
             raise ModelError(f"there is no model file {path}")
         return path
     return find_model(model)
+
+
+def _of_bundle(folder: Path) -> Path:
+    """The file of a bundle that onnxruntime runs, which is as its manifest says."""
+    path, sha256 = bundle_file(folder, "onnxruntime")
+    check_sha256(read_model(path), sha256, path.name)
+    return path
 
 
 def _trained(run: Path) -> Path:

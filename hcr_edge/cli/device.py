@@ -34,7 +34,7 @@ def classify(
     model: Model = DEFAULT_MODEL,
     top: Annotated[int, typer.Option(min=1, help="How many candidates to name.")] = 3,
     allow: Annotated[
-        str | None, typer.Option(help="Letters that may be answered, e.g. --allow ابت.")
+        str | None, typer.Option(help="Labels that may be answered: --allow ابت, or with commas.")
     ] = None,
     deny: Annotated[str | None, typer.Option(help="Letters that may not be answered.")] = None,
     engine: Engine = None,
@@ -58,7 +58,7 @@ def classify(
             )
         check_picture(annotate, overwrite)
     classifier = Classifier.load(model, engine=engine)
-    allowed, denied = (None if text is None else list(text) for text in (allow, deny))
+    allowed, denied = (None if text is None else _labels(text) for text in (allow, deny))
     answers: list[dict[str, Any]] = []
     failed = False
     for path in images:
@@ -83,6 +83,11 @@ def classify(
         answer(answers)
     if failed:
         raise typer.Exit(2)
+
+
+def _labels(text: str) -> list[str]:
+    """Labels that are given as one text, ``ابت``, or with commas between them, ``ا,lam-alef``."""
+    return text.split(",") if "," in text else list(text)
 
 
 def describe(prediction: Prediction) -> str:

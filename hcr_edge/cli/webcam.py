@@ -175,7 +175,7 @@ class Session:
             return
         folder = Path(self.source).is_dir()
         err.print(
-            f"note: no character lay still in {self.seen} frames ({self._last.seconds:.1f} s)"
+            f"note: no character was told in {self.seen} frames ({self._last.seconds:.1f} s)"
             + ("; a folder's images are frames, 30 a second" if folder else "")
             + ": 'hcr-edge classify' and 'hcr-edge read' are for photographs",
             markup=False,

@@ -94,8 +94,8 @@ def load_dataset(
     if len(data) == 0:
         raise DataError(
             f"{data.title} cannot be divided: it has one writer, or one image of each class",
-            allowed="two or more",
-            hint="or divide it yourself: folders train and test",
+            allowed="two writers or more, or two images of each class",
+            hint="leave the writer unnamed, or divide it yourself: folders train and test",
         )
     return replace(data, name=spec) if chosen is not None else data
 

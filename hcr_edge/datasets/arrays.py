@@ -24,6 +24,7 @@ from hcr_edge.datasets.formats.archive import Files, open_files
 from hcr_edge.datasets.formats.streams import damage
 from hcr_edge.datasets.naming import LabelNames, at_home, named_label, named_labels
 from hcr_edge.errors import DataError
+from hcr_edge.labels import find_label
 from hcr_runtime import Label
 
 _IMAGES = ("images", "x", "data")
@@ -233,6 +234,16 @@ def _as_gray(path: Path, name: str, images: NDArray) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images)
 
 
+def _named(classes: list[str]) -> tuple[Label, ...]:
+    """Labels by the file's names: characters where all name one (beh, U+0628), else those texts."""
+    if "" in classes:
+        return ()
+    named = tuple(named_label(text) for text in classes)
+    if all(len(label.text) == 1 for label in named) and len(set(named)) == len(classes):
+        return named
+    return tuple(find_label(text) for text in classes)
+
+
 def _number(
     path: Path,
     values: NDArray,
@@ -243,7 +254,7 @@ def _number(
     """Return the index of each label, or -1; the classes; and how many have none, by their text."""
     counted = values.dtype.kind in "iu" and not classes
     if classes:
-        own = () if "" in classes else tuple(named_label(text) for text in classes)
+        own = _named(classes)
         if len({label.text for label in own}) < len(classes):
             raise DataError(f"{path}: two of its classes are called alike, or one has no name")
         if values.dtype.kind in "iu":

@@ -238,9 +238,12 @@ def divide(whole: Dataset, split: str) -> Dataset:
     """Return the part ``train`` or ``test`` of a set that nobody divided.
 
     A fifth of the writers, or of consecutive images where no writer is known, is the test; of fewer
-    than five writers it is one. Of one writer, or of one image a class, there is no test.
+    than five writers it is one. Of one writer, or of one image a class, there is no test; a class
+    that would be the test's alone trains.
     """
     test = hold_out_writers(whole, TEST_SHARE, 0, fewer=True)
+    # A class of which all would be the test is to be learned.
+    test &= np.isin(whole.labels, whole.labels[~test])
     told = whole.writers is not None and bool((whole.writers >= 0).any())
     part = whole.select(test if split == "test" else ~test, split)
     return replace(part, split_rule="writers" if told else "blocks")

@@ -53,7 +53,8 @@ def load(
     path = at_home(path)
     rows = read_rows(path)
     for row in rows:
-        row["split"] = PARTS.get(row["split"].casefold(), row["split"])
+        row["split"] = _part(row["split"])
+    split = _part(split)
     splits = sorted({row["split"] for row in rows if row["split"]})
     empty = next((row["line"] for row in rows if not row["label"]), "")
     if empty:
@@ -101,6 +102,12 @@ def load(
         origins=(name,),
     )
     return divide(data, split) if undivided else data
+
+
+def _part(word: str) -> str:
+    """The part that a word means, whatever its capitals; another word stays as it is."""
+    known = word.casefold()
+    return PARTS.get(known, known if known in PARTS.values() else word)
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -422,6 +422,8 @@ class Classifier:
     def _pixels(self, image: ImageLike, color: ColorOrder) -> Pixels:
         if self.spec.input.channels != 1:
             return to_bgr(image, color, self.limits)
+        if self.spec.preprocess.fit != "center":  # what is shown whole need not be ink
+            return to_gray(image, color, self.limits)
         pixels = read_pixels(image, color, self.limits)
         if pixels.ndim == 2:
             return pixels

@@ -24,8 +24,9 @@ GRAY = 40
 BRIGHTEST, BRIGHT, VIVID, DARK = 0.1, 0.8, 50, 0.65
 # So much of the image is marked, and so much is ink, at least.
 LEAST_MARKED, LEAST_INK = 0.01, 0.001
-# A mark is so many times as broad as strokes of the ink.
-BROAD = 2.0
+# A mark is so many times as broad as strokes of the ink, of which so much lies on marks or beside
+# them: a bright pen beside dark print is none.
+BROAD, MARKED = 2.0, 0.25
 # Grey as a share of the brightest channel: of ink up to the first, of marks from the second on.
 INK_RATIO, MARK_RATIO = 0.52, 0.62
 # Ink is seen by brightness where that holds so much of the steps between neighbours: of noise it
@@ -106,7 +107,11 @@ def _is_marked(gray: GrayImage, brightest: GrayImage, chroma: GrayImage) -> bool
     stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(ink, _CROSS)), 1)
     square = np.ones(2 * (1 + round(BROAD * stroke),), np.uint8)
     broad = cv2.morphologyEx(cv2.bitwise_or(marks, ink), cv2.MORPH_OPEN, square)
-    return cv2.countNonZero(cv2.bitwise_and(broad, marks)) > least
+    marks = cv2.bitwise_and(broad, marks)
+    if cv2.countNonZero(marks) <= least:
+        return False
+    beside = cv2.bitwise_and(cv2.dilate(marks, square), ink)
+    return cv2.countNonZero(beside) > MARKED * inked
 
 
 def _level(values: GrayImage, share: float, where: GrayImage | None = None) -> int:

@@ -276,7 +276,7 @@ def largest_glyph(frame: ImageLike, *, limits: Limits = DEFAULT_LIMITS) -> Box |
     >>> largest_glyph(paper)
     Box(left=149, top=99, width=8, height=62)
     """
-    gray = to_gray(frame, limits=limits)
+    gray = gray_of_ink(read_pixels(frame, limits=limits))
     scale = min(1.0, SEARCH_SIDE / max(gray.shape))
     if scale < 1.0:
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))

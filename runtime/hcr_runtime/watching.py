@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -43,9 +44,9 @@ PAGE_SECONDS, CALM_SECONDS = 0.05, 0.12
 GONE_SECONDS = {"guide": 0.5, "page": 1.0}
 # One that gave no event is forgotten after this time.
 UNTOLD_SECONDS = 0.2
-# A camera that gives pictures at longer intervals than these is slow, and no hole in time is
-# shorter than so many of its intervals.
-SLOW = 1.5
+# No hole in time is shorter than this, nor than so many of the longest of the last intervals: slow
+# cameras lose pictures too.
+HOLE_SECONDS, SLOW = 3.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Watcher:
         self.glyphs: list[Followed] = []
         self._told = 0
         self._now = -math.inf
-        self._pace = 0.0  # seconds between the two looks before
+        self._steps: deque[float] = deque(maxlen=8)  # seconds from look to look, lately
         self._size = (0, 0)
         self._noisy = False
 
@@ -144,7 +145,8 @@ class Watcher:
         before, self._now = self._now, frame.seconds
         found = self._find(gray)
         gone = self._overdue() + self._place([box for box, _ in found])
-        self._pace = self._now - before if math.isfinite(before) else 0.0
+        if math.isfinite(before):
+            self._steps.append(self._now - before)
         self._read(dict(found))
         return [self._event("gone", glyph) for glyph in gone if glyph.number] + self._happened()
 
@@ -192,7 +194,7 @@ class Watcher:
 
     def _overdue(self) -> list[Followed]:
         """Give up what was last seen before a hole in time: who knows what happened in it."""
-        late = SLOW * self._pace  # each picture of a slow camera is
+        late = max(HOLE_SECONDS, SLOW * max(self._steps, default=math.inf))
         gone = [
             glyph
             for glyph in self.glyphs

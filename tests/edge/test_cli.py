@@ -127,6 +127,7 @@ def test_classify_among_some_letters(cli, letters: Path) -> None:
     (denied,) = cli("classify", image, "--deny", "س", "--json").json
     assert free["label"] == among["label"] == "س"
     assert [item["label"] for item in among["top"]] == ["س", "ش"]
+    assert cli("classify", image, "--allow", "س,ش", "--json").json == [among]
     assert "س" not in [item["label"] for item in denied["top"]]
     answer = cli("classify", image, "--allow", "Ж")
     assert answer.code == 2
@@ -180,6 +181,21 @@ def test_inspect_json(what: str, cli, exported: Path) -> None:
 def test_inspect_for_people(cli, exported: Path) -> None:
     text = cli("inspect", exported / "arabic-letters-int8.onnx").out
     assert text == cli("inspect", exported).out, "a bundle means what devices run of it"
+
+
+def test_altered_bundle_is_not_measured(cli, exported: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    with (bundle / "arabic-letters-int8.onnx").open("ab") as file:
+        file.write(b"more")
+    for command in ("inspect", "evaluate"):
+        more = ("--dataset", "samples") if command == "evaluate" else ()
+        answer = cli(command, bundle, *more)
+        assert answer.code == 2
+        assert "has the SHA-256" in answer.err
+
+
+def test_inspect_shows_what_a_model_is(cli, exported: Path) -> None:
+    text = cli("inspect", exported / "arabic-letters-int8.onnx").out
     for part in ("arabic-letters", "28: ا ب", "32x32x1", "onnxruntime>=1.7", "int8"):
         assert part in text
 

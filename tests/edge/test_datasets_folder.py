@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from hcr_edge.datasets import Dataset, load_dataset, load_samples
 from hcr_edge.errors import DataError
 from hcr_edge.labels import ARABIC_LETTERS
+from hcr_edge.protocol import split_dataset
+from hcr_edge.recipe import load_recipe
 from hcr_runtime import Label
 
 LATIN = (Label("é", "e-acute"), Label("A", "capital-a"), Label("a", "small-a"), Label("7", "seven"))
@@ -136,6 +138,12 @@ def test_an_undivided_folder_is_divided(fill: Fill) -> None:
         _load(root, "val")
 
 
+def test_a_class_of_one_image_trains(fill: Fill) -> None:
+    root = fill(beh=10, teh=1)
+    assert _counts(_load(root, "train")) == {"ب": 8, "ت": 1}
+    assert _counts(_load(root, "test")) == {"ب": 2}
+
+
 def test_one_image_a_class_cannot_be_divided(fill: Fill) -> None:
     root = fill(beh=1)
     assert len(_load(root, "all")) == 1
@@ -151,6 +159,10 @@ def test_a_few_crops_join_a_training_set(fill: Fill, tmp_path: Path) -> None:
     train, test = (load_dataset(f"npz:{npz}+{few}", split) for split in ("train", "test"))
     assert (len(train), len(test)) == (17, 4)
     assert test.origins == (f"npz:{npz}",)
+    # In a recipe the test has the training's classes, in their order, whatever comes first.
+    recipe = load_recipe("edge-s", dataset=f"{few}+npz:{npz}")
+    training, validation, test = split_dataset(recipe, None)
+    assert training.label_set == validation.label_set == test.label_set
 
 
 def test_only_image_files_count(fill: Fill) -> None:

@@ -192,7 +192,7 @@ def test_full_folder_of_crops_is_told(
 def test_photographs_are_not_watched(cli, samples_dir: Path, tmp_path: Path) -> None:
     answer = cli("webcam", "--source", samples_dir / "photos", "--no-window")
     assert (answer.code, answer.out) == (0, "")
-    assert "no character lay still in 8 frames" in answer.err
+    assert "no character was told in 8 frames" in answer.err
     assert "hcr-edge classify" in answer.err
 
 

@@ -72,6 +72,15 @@ def test_a_highlighters_mark_is_paper(
         assert right < 0.5 * len(tiles)
 
 
+@pytest.mark.parametrize("pen", ["pink", "orange", "blue"])
+def test_a_bright_pen_beside_dark_print_is_ink(pen: str, tiles: list[Image]) -> None:
+    """Its strokes are broader than those of a thin frame, and none of that lies on them."""
+    for tile in tiles:
+        shown = photograph(tile, MARKS[pen], WHITE)
+        cv2.rectangle(shown, (4, 4), (SIDE - 5, SIDE - 5), BLACK, 2)
+        np.testing.assert_array_equal(gray_of_ink(shown), to_gray(shown))
+
+
 @pytest.mark.parametrize("pair", list(PAIRS))
 def test_ink_as_bright_as_its_paper(
     pair: str, tiles: list[Image], clean: list[Prediction], classifier: Classifier

@@ -279,6 +279,15 @@ def test_a_slow_camera_follows_what_it_shows(classifier: Classifier, tile: Tile)
     assert told(events) == [("looking", "beh"), ("stable", "beh"), ("gone", "beh")]
 
 
+@pytest.mark.parametrize("missing", [3, 5])
+def test_a_slow_camera_may_lose_a_picture(missing: int, classifier: Classifier, tile: Tile) -> None:
+    shown = paper((tile("beh"), 240, 160, 160))
+    given = [frame for frame in film((shown, 6.0), rate=2.0) if frame.index != missing]
+    assert told(list(watch(iter(given), classifier))) == [
+        *[("looking", "beh"), ("stable", "beh"), ("gone", "beh")]
+    ]
+
+
 def test_frames_out_of_order_are_left_out(classifier: Classifier, tile: Tile) -> None:
     shown = list(film((paper((tile("beh"), 240, 160, 160)), 1.0)))
     bare = list(film((paper(), 1.0)))
