@@ -65,6 +65,7 @@ def test_views_come_again_in_another_order(
         augmentation=Augmentation(),
         teachers=(TEACHER,),
         distill=0.5,
+        limit=len(letters),  # each once an epoch
     )
     drawn, again = (InkBatches(letters, SPEC, replace(fresh, views=n)) for n in (0, 2))
     for epoch in (0, 1):

@@ -129,12 +129,13 @@ import cv2, numpy as np
 from pathlib import Path
 from hcr_runtime import Classifier, Label, ModelSpec, preprocess, to_gray
 from hcr_runtime.golden import TENSOR_STEPS
-samples, golden, *turned = map(Path, sys.argv[1:])
+samples, golden, images, *turned = map(Path, sys.argv[1:])
 spec = ModelSpec("golden", (Label("a", "a"), Label("b", "b")))
-with np.load(golden) as stored:
+with np.load(golden) as stored, np.load(images) as drawn:
+    given = {name: drawn[name] if name in drawn.files else samples / name for name in stored.files}
     steps = max(
-        float(np.abs(preprocess(samples / name, spec)[:, :, 0] * 255 - stored[name]).max())
-        for name in stored.files
+        float(np.abs(preprocess(image, spec)[:, :, 0] * 255 - stored[name]).max())
+        for name, image in given.items()
     )
 classifier = Classifier.load("arabic-letters")
 photos = sorted((samples / "photos").glob("*.jpg"))
@@ -166,7 +167,8 @@ def test_reads_the_same_on_every_opencv(
     if done.returncode:
         pytest.skip(f"{package} cannot be installed here: {done.stderr.strip()[-200:]}")
     python = clean_environment(*WANTED, also=target)
-    files = samples_dir, Path(__file__).with_name("preprocess_v1.npz")
+    here = Path(__file__).parent
+    files = samples_dir, here / "preprocess_v1.npz", here / "preprocess_images.npz"
     turned = [write_turned(tmp_path / name) for name in ("a.jpg", "b.png", "c.webp", "d.tiff")]
     done = run([python, "-I", "-c", CHECK + REPORT, *files, *turned], cwd=tmp_path, env={})
     if "libGL" in done.stderr:

@@ -224,9 +224,9 @@ def test_selftest_tells_a_right_device_from_a_wrong_one(
     images = [letter(name).read_bytes() for name in ("beh", "lam", "waw")]
     write_golden(model.parent / "golden", two, images, {"two.onnx": model})
     sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    entry = {"file": "two.onnx", "role": "artifact", "sha256": sha256}
+    entry = {"file": "two.onnx", "role": "artifact", "kind": "float32.onnx", "sha256": sha256}
     manifest = model.parent / "manifest.json"
-    manifest.write_text(json.dumps({"files": [entry]}))
+    manifest.write_text(json.dumps({"schema_version": 1, "files": [entry]}))
     assert main(["selftest", str(model.parent)]) == 0
     assert "two.onnx: 3 cases, 3 exact tensors: as recorded" in capsys.readouterr().out
     vectors = model.parent / "golden" / "vectors.json"
@@ -239,6 +239,6 @@ def test_selftest_tells_a_right_device_from_a_wrong_one(
     (answer,) = json.loads(capsys.readouterr().out)
     assert answer["failures"] == ["images/001.png: the model answers otherwise"]
     (model.parent / "two.c").write_bytes(model.read_bytes())
-    manifest.write_text(json.dumps({"files": [entry | {"file": "two.c"}]}))
+    manifest.write_text(json.dumps({"schema_version": 1, "files": [entry | {"file": "two.c"}]}))
     assert main(["selftest", str(model.parent)]) == 2
     assert "can be run here; two.c: no engine" in capsys.readouterr().err
