@@ -26,7 +26,7 @@ BRIGHTEST, BRIGHT, VIVID, DARK = 0.1, 0.8, 50, 0.65
 LEAST_MARKED, LEAST_INK = 0.01, 0.001
 # A mark is so many times as broad as strokes of the ink, of which so much lies on marks or beside
 # them: a bright pen beside dark print is none.
-BROAD, MARKED = 2.0, 0.25
+BROAD, MARKED = 2.0, 0.1
 # Grey as a share of the brightest channel: of ink up to the first, of marks from the second on.
 INK_RATIO, MARK_RATIO = 0.52, 0.62
 # Ink is seen by brightness where that holds so much of the steps between neighbours: of noise it
