@@ -21,7 +21,7 @@ from hcr_edge.batches import InkBatches
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
 from hcr_edge.epochs import Epochs, Watcher
-from hcr_edge.errors import DataError, RecipeError
+from hcr_edge.errors import RecipeError
 from hcr_edge.findings import (
     commonest_mistakes,
     describe_recipe,
@@ -47,7 +47,6 @@ from hcr_export._keras import keras
 from hcr_export._quiet import quiet
 from hcr_export.keras_file import load_keras, save_keras
 from hcr_runtime import (
-    ImageError,
     InputSpec,
     ModelSpec,
     PreprocessSpec,
@@ -99,7 +98,9 @@ def train(
     if finished is not None:
         return finished
     training, validation, test = split_dataset(recipe, data_dir)
-    _check_images(training, validation, test)
+    # Damaged files would show when their turn comes: those of the test when all is trained.
+    for part in (training, validation, test):
+        part.blame(i for i, image in enumerate(part.images) if isinstance(image, Path))
     keras.utils.set_random_seed(recipe.seed)
     spec = ModelSpec(
         name=recipe.name,
@@ -160,22 +161,6 @@ def train(
     save_keras(best, with_findings(spec, result, mistakes), out / "model.keras")
     folder.finish(result)
     return result
-
-
-def _check_images(*parts: Dataset) -> None:
-    """Raise `DataError` where image files are damaged: a test's would show when all is trained."""
-    damaged: list[str] = []
-    for image in (image for part in parts for image in part.images if isinstance(image, Path)):
-        try:
-            to_gray(image)
-        except ImageError as error:
-            damaged.append(str(error))
-    if damaged:
-        more = f", and {len(damaged) - 3} more" if len(damaged) > 3 else ""
-        raise DataError(
-            f"images are damaged: {'; '.join(damaged[:3])}{more}",
-            hint="'hcr-edge data validate' names everything that is wrong with a set",
-        )
 
 
 def tensors(data: Dataset, spec: ModelSpec) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def classify(
     allow: Annotated[
         str | None, typer.Option(help="Labels that may be answered: --allow ابت, or with commas.")
     ] = None,
-    deny: Annotated[str | None, typer.Option(help="Letters that may not be answered.")] = None,
+    deny: Annotated[str | None, typer.Option(help="Labels that may not be answered.")] = None,
     engine: Engine = None,
     annotate: Annotated[
         Path | None, typer.Option(help="Write the image with its box and letter here.")

@@ -99,16 +99,23 @@ class Dataset:
         return f"{origin} {self.split}, image {index + 1}"
 
     def blame(self, indices: Iterable[int]) -> None:
-        """Raise an error that names the first of the images that cannot be decoded.
+        """Raise an error that names the first three of the images that cannot be decoded.
 
         Raises:
             DataError: One of them is damaged.
         """
+        damaged: list[str] = []
         for index in indices:
             try:
                 to_gray(self.encoded(index))
             except ImageError as error:
-                raise DataError(f"{self.where(index)}: {error}") from error
+                damaged.append(f"{self.where(index)}: {error}")
+        if damaged:
+            more = f"; and {len(damaged) - 3} more" if len(damaged) > 3 else ""
+            raise DataError(
+                "; ".join(damaged[:3]) + more,
+                hint="'hcr-edge data validate' names everything that is wrong with a set",
+            )
 
     def select(self, keep: NDArray[np.bool_], split: str) -> Dataset:
         """Return the images where `keep`, bool of shape (N,), holds, as split `split`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime.arguments import check_images, check_type, check_whole, received
 from hcr_runtime.carrier import read_model
+from hcr_runtime.colour import gray_of_ink
 from hcr_runtime.engines import Engine, check_engine, open_engine
 from hcr_runtime.errors import EngineError, ImageError
 from hcr_runtime.image import (
@@ -424,9 +425,4 @@ class Classifier:
             return to_bgr(image, color, self.limits)
         if self.spec.preprocess.fit != "center":  # what is shown whole need not be ink
             return to_gray(image, color, self.limits)
-        pixels = read_pixels(image, color, self.limits)
-        if pixels.ndim == 2:
-            return pixels
-        from hcr_runtime.colour import gray_of_ink  # what reads grey images starts without it
-
-        return gray_of_ink(pixels)
+        return gray_of_ink(read_pixels(image, color, self.limits))

@@ -59,10 +59,9 @@ def gray_of_ink(pixels: Pixels) -> GrayImage:
     >>> np.unique(gray_of_ink(page)).tolist()
     [40, 240, 250]
     """
-    gray = to_gray(pixels)
     if pixels.ndim == 2:
-        return gray
-    pixels = to_bgr(pixels)
+        return pixels
+    gray, pixels = to_gray(pixels), to_bgr(pixels)
     step = -(-max(gray.shape) // SAMPLES)
     some = np.ascontiguousarray(pixels[::step, ::step])
     channels = cv2.split(some)

@@ -70,8 +70,5 @@ def erase_ticks(
         ticks = np.union1d(ticks, chain)
     if not ticks.size:
         return False
-    gone = np.zeros(len(components.area), np.bool_)
-    gone[numbers[ticks]] = True
-    pixels = components.ink[gone[components.owner]]
-    mask.ravel()[pixels] = darkness.ravel()[pixels] = 0
+    components.erase(numbers[ticks], darkness, mask)
     return True

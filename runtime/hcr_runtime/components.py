@@ -140,6 +140,19 @@ class Components:
         compact = self.length < BLOB_LENGTH * self.width
         self.is_blob = compact & (self.width > BLOB_WIDTH * self.stroke)
 
+    def erase(self, numbers: NDArray[np.intp], darkness: GrayImage, mask: GrayImage) -> None:
+        """Erase some components, in place.
+
+        Args:
+            numbers: Theirs, (N,).
+            darkness: Darkness of the ink, uint8 of shape (H, W).
+            mask: 255 where there is ink, same shape.
+        """
+        gone = np.zeros(len(self.area), np.bool_)
+        gone[numbers] = True
+        pixels = self.ink[gone[self.owner]]
+        mask.ravel()[pixels] = darkness.ravel()[pixels] = 0
+
     def _at_ink(self, image: NDArray[Any]) -> NDArray[Any]:
         """An image's values where there is ink, (pixels,)."""
         return image.ravel().take(self.ink)

@@ -79,10 +79,7 @@ def _erase(
     if usual > PALER * (np.median(written) if written.size else PEN):
         return False
     level = components.level[dots] / usual
-    gone = np.zeros(len(components.area), np.bool_)
-    gone[dots[on & (level > LEVELS[0]) & (level < LEVELS[1])]] = True
-    pixels = components.ink[gone[components.owner]]
-    mask.ravel()[pixels] = darkness.ravel()[pixels] = 0
+    components.erase(dots[on & (level > LEVELS[0]) & (level < LEVELS[1])], darkness, mask)
     return True
 
 

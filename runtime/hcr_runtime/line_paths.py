@@ -36,14 +36,13 @@ Points = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def trace(
-    runs: GrayImage, darkness: GrayImage, min_share: float, limit: int
+    runs: GrayImage, darkness: GrayImage, limit: int
 ) -> list[tuple[int, NDArray[np.float32]]]:
     """Find chains of strips that lie on smooth curves.
 
     Args:
         runs: 255 where a strip is ink, uint8, (H, strips).
         darkness: Of the ink, uint8, (H, W).
-        min_share: Least length of a line, as a share of the page's.
         limit: Pixels that a line may be thick.
 
     Returns:
@@ -51,12 +50,12 @@ def trace(
 
     >>> runs = np.zeros((40, 20), np.uint8)
     >>> runs[8] = 255
-    >>> lines = trace(runs, np.repeat(runs, STRIP, axis=1), 0.25, 3)
+    >>> lines = trace(runs, np.repeat(runs, STRIP, axis=1), 3)
     >>> [(start, len(rows), round(float(rows[50]), 3)) for start, rows in lines]
     [(0, 320, 8.0)]
     """
     strips = runs.shape[1]
-    least = max(MIN_STRIPS, round(min_share * strips))
+    least = max(MIN_STRIPS, round(MIN_LENGTH * strips))
     if strips < least:
         return []
     runs = cv2.morphologyEx(runs, cv2.MORPH_TOPHAT, np.ones((limit + THICKER, 1), np.uint8))

@@ -72,10 +72,7 @@ def erase_lone_boxes(
     boxes = frames[many]
     if not boxes.size:
         return False
-    gone = np.zeros(len(components.area), np.bool_)
-    gone[boxes] = True
-    pixels = components.ink[gone[components.owner]]
-    mask.ravel()[pixels] = darkness.ravel()[pixels] = 0
+    components.erase(boxes, darkness, mask)
     return True
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
+from hcr_runtime.colour import gray_of_ink
 from hcr_runtime.image import GrayImage, ImageLike, read_pixels, to_bgr, to_gray
 from hcr_runtime.ink import (
     INK_LEVEL,
@@ -158,11 +159,7 @@ def prepare(
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
         blank = measure(ink).longer == 0
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    gray = read_pixels(image)
-    if gray.ndim == 3:
-        from hcr_runtime.colour import gray_of_ink  # what reads grey images starts without it
-
-        gray = gray_of_ink(gray)
+    gray = gray_of_ink(read_pixels(image))
     ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
     if lines and box is not None and box.ringed:
         from hcr_runtime.rings import find_inside  # hardly any letter asks for it

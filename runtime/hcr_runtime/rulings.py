@@ -47,14 +47,13 @@ class Ruling:
 
 
 def erase_rulings(
-    darkness: GrayImage, mask: GrayImage, min_share: float = MIN_LENGTH
+    darkness: GrayImage, mask: GrayImage
 ) -> tuple[list[Ruling], list[Ruling], GrayImage]:
     """Find the lines that run across and down a page, and erase them in place.
 
     Args:
         darkness: Darkness of the ink, uint8 of shape (H, W); see `lift_page`.
         mask: 255 where there is ink, uint8 of the same shape.
-        min_share: Least length of a line, as a share of the page's width or height.
 
     Returns:
         The lines across, from top to bottom; those down, from left to right, their two axes
@@ -71,9 +70,9 @@ def erase_rulings(
     erased = np.zeros_like(mask)
     limit = thickest(mask)
     thick = cv2.dilate(mask, _SQUARE)
-    curves = trace(_covered(cv2.transpose(thick)), darkness, min_share, limit)
+    curves = trace(_covered(cv2.transpose(thick)), darkness, limit)
     level = _erase_all(darkness, mask, erased, curves, limit)
-    upright = erase_upright(darkness, mask, erased, min_share, None if level else thick)
+    upright = erase_upright(darkness, mask, erased, None if level else thick)
     return level, upright, erased
 
 
@@ -81,7 +80,6 @@ def erase_upright(
     darkness: GrayImage,
     mask: GrayImage,
     erased: GrayImage,
-    min_share: float = MIN_LENGTH,
     thick: GrayImage | None = None,
     beyond: int = 0,
 ) -> list[Ruling]:
@@ -91,7 +89,6 @@ def erase_upright(
         darkness: Darkness of the ink, uint8 of shape (H, W).
         mask: 255 where there is ink, same shape.
         erased: Becomes 255 where they lie, same shape.
-        min_share: Least length of a line, as a share of the page's height.
         thick: 255 where there is ink, or next to it, where that is known.
         beyond: Lines are taken to go on for so many pixels.
 
@@ -101,7 +98,7 @@ def erase_upright(
     limit = thickest(mask)
     thick = cv2.dilate(mask, _SQUARE) if thick is None else thick
     across = cv2.transpose(darkness)
-    curves = trace(_covered(thick), across, min_share, limit)
+    curves = trace(_covered(thick), across, limit)
     if not curves:
         return []
     if beyond:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -318,6 +319,17 @@ def test_a_missing_teacher_leaves_no_folder(data_dir: Path, tmp_path: Path) -> N
     with pytest.raises(ModelError, match="no-such"):
         train(recipe, tmp_path / "run", data_dir=data_dir)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_images_are_found_before_training(samples_dir: Path, tmp_path: Path) -> None:
+    """Those of the test, too, and several at once."""
+    shutil.copytree(samples_dir / "arabic-letters" / "test", tmp_path / "letters")
+    for name in ("U+0628/00", "U+0628/01", "U+0633/00", "U+0633/01"):  # the first are the test
+        (tmp_path / "letters" / f"{name}.png").write_bytes(b"no image")
+    recipe = load_recipe("ahcd-baseline", dataset=f"folder:{tmp_path / 'letters'}", epochs=1)
+    with pytest.raises(DataError, match=r"00\.png: the image is no image.*; and 1 more"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_test_part_is_found_before_training(samples_dir: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,8 @@ from onnx import TensorProto, helper
 
 from hcr_runtime import Classifier, Label, ModelSpec, shipped_models
 from hcr_runtime.carrier import SPEC_ENTRY, SPEC_KEY
+from hcr_runtime.image import to_gray
+from tests.composed_pages import Look, Score, compose, judge
 
 # The same examples in every run; time limits would fail on a busy device.
 settings.register_profile(
@@ -52,6 +54,24 @@ def letter(samples_dir: Path, classifier: Classifier) -> Callable[..., Path]:
         return samples_dir / "arabic-letters" / "test" / codepoints[name] / f"{number:02d}.png"
 
     return find
+
+
+@pytest.fixture(scope="session")
+def read_look(letter: Callable[..., Path], classifier: Classifier) -> Callable[..., Score]:
+    """Return a function that writes some letters on a page of a look, reads it, and judges that."""
+
+    def read(look: Look, names: Sequence[str] = (), each: int = 3, seed: int = 1) -> Score:
+        texts = {label.name: label.text for label in classifier.spec.labels}
+        written = [
+            (texts[name], to_gray(letter(name, number)))
+            for number in range(each)
+            for name in names or list(texts)[::2]
+        ]
+        page = compose([image for _, image in written], look, seed=seed)
+        truth = [written[i][0] for i in page.letters]
+        return judge(page, truth, classifier.read(page.image))
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcr_runtime import Classifier, find_glyphs
+from hcr_runtime import find_glyphs
 from hcr_runtime.components import Components
 from hcr_runtime.dot_grid import erase_dot_grid
-from hcr_runtime.image import to_gray
-from tests.composed_pages import BLACK, CREAM, PENCIL, Look, compose, judge
+from tests.composed_pages import BLACK, CREAM, PENCIL, Look, Score, compose
 
 Image = NDArray[np.uint8]
 Letter = Callable[..., Path]
@@ -37,13 +36,9 @@ DOTTED = ("beh", "teh", "theh", "jeem", "khah", "thal", "zain", "sheen", "noon",
 
 @pytest.mark.parametrize("name", LOOKS)
 def test_letters_with_dots_are_read_among_the_papers(
-    name: str, letter: Letter, classifier: Classifier
+    name: str, read_look: Callable[..., Score]
 ) -> None:
-    texts = {label.name: label.text for label in classifier.spec.labels}
-    written = [(texts[name], to_gray(letter(name, n))) for n in range(6) for name in DOTTED]
-    page = compose([image for _, image in written], LOOKS[name], seed=2)
-    truth = [written[i][0] for i in page.letters]
-    score = judge(page, truth, classifier.read(page.image))
+    score = read_look(LOOKS[name], DOTTED, each=6, seed=2)
     assert score.found >= 0.95 * score.letters
     assert score.read >= 0.85 * score.letters
     assert score.false <= 1

@@ -294,6 +294,22 @@ def test_text_below_a_few_boxes_is_read(
     assert score.false == filled  # which are the letters in the boxes
 
 
+@pytest.mark.parametrize("angle", [0, 2])
+def test_the_ticks_of_a_comb_are_no_letters(
+    angle: float, written: list[tuple[str, Image]], classifier: Classifier
+) -> None:
+    sheet = np.full((700, 1280, 3), 240, np.uint8)
+    for y in range(150, 700, 150):
+        cv2.line(sheet, (60, y), (1200, y), (60, 60, 60), 2)
+        for x in range(60, 1201, 114):
+            cv2.line(sheet, (x, y), (x, y - 26), (60, 60, 60), 2)
+    places = [(117 + 114 * column, y - 45) for y in range(150, 700, 150) for column in range(10)]
+    put(sheet, written, places, 66)
+    turn = cv2.getRotationMatrix2D((640, 350), angle, 1)
+    seen = cv2.warpAffine(sheet, turn, (1280, 700), borderValue=(240, 240, 240))
+    assert len(find_glyphs(seen)) == len(written)
+
+
 @pytest.mark.parametrize("letters", ["a", "bd", "kxo"])
 def test_a_cell_of_a_table_may_hold_several(letters: str) -> None:
     page = np.full((700, 1240), 245, np.uint8)
@@ -343,6 +359,31 @@ def test_a_comb_may_have_two_rows(below: int) -> None:
     assert [(glyph.line, glyph.order) for glyph in glyphs] == [
         (line, order) for line in range(2) for order in range(7)
     ]
+
+
+def test_alefs_on_a_line_are_no_ticks(samples_dir: Path, classifier: Classifier) -> None:
+    """Strokes of one hand, too, are not as high as one another, nor as far apart."""
+    files = sorted((samples_dir / "arabic-letters" / "test" / "U+0627").glob("*.png"))
+    sheet = np.full((700, 1280, 3), 240, np.uint8)
+    for y in range(50, 700, 150):
+        cv2.line(sheet, (60, y), (1200, y), (60, 60, 60), 2)
+    alefs = [("ا", to_gray(file)) for file in files[:20]] * 4
+    rng = np.random.default_rng(4)
+    places = [
+        (100 + 100 * column + int(rng.normal(0, 8)), y - int(rng.normal(22, 3)))
+        for y in range(200, 700, 150)
+        for column in range(11)
+    ]
+    boxes = [
+        put(sheet, [alef], [place], int(rng.normal(60, 4))).boxes[0]
+        for alef, place in zip(alefs, places, strict=False)
+    ]
+    page = Page(sheet, tuple(boxes), tuple(range(len(boxes))), (0,) * len(boxes))
+    glyphs = classifier.read(sheet)
+    assert len(glyphs) >= len(places), "none falls away"
+    score = judge(page, ["ا"] * len(boxes), glyphs)
+    assert score.found >= len(places) - 1  # one that the line cuts is found in two
+    assert score.false == 0
 
 
 @pytest.mark.parametrize(("size", "pitch"), [(80, 80), (120, 80), (120, 120), (200, 160)])
