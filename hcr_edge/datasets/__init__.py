@@ -10,8 +10,6 @@ from pathlib import Path
 from hcr_edge.datasets import arrays, folder, manifest
 from hcr_edge.datasets.base import (
     Dataset,
-    deal_writers,
-    hold_out_writers,
     join,
     join_sets,
     match_labels,
@@ -24,6 +22,7 @@ from hcr_edge.datasets.library import (
 )
 from hcr_edge.datasets.sets import SETS
 from hcr_edge.datasets.splits import SplitFile, read_split
+from hcr_edge.datasets.writers import deal_writers, hold_out_writers
 from hcr_edge.errors import DataError
 from hcr_edge.label_maps import find_label_map, label_maps
 from hcr_edge.labels import ARABIC_LETTERS

@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.datasets.base import DIVIDED, Dataset, divide
+from hcr_edge.datasets.base import Dataset
 from hcr_edge.datasets.content import UNKNOWN_WRITER, known_labels
 from hcr_edge.datasets.formats.archive import Files, open_files
 from hcr_edge.datasets.formats.streams import damage
 from hcr_edge.datasets.naming import LabelNames, at_home, named_label, named_labels
+from hcr_edge.datasets.writers import DIVIDED, divide
 from hcr_edge.errors import DataError
 from hcr_edge.labels import find_label
 from hcr_runtime import Label

@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hcr_edge.datasets.base import DIVIDED, Dataset, divide
+from hcr_edge.datasets.base import Dataset
 from hcr_edge.datasets.formats.streams import damage
 from hcr_edge.datasets.naming import LabelNames, at_home, named_labels, shown
 from hcr_edge.datasets.tree import is_image
+from hcr_edge.datasets.writers import DIVIDED, divide
 from hcr_edge.errors import DataError
 from hcr_runtime import Label
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hcr_edge.datasets.base import DIVIDED, Dataset, divide, join
+from hcr_edge.datasets.base import Dataset, join
 from hcr_edge.datasets.cache import Cache, cache_folder
 from hcr_edge.datasets.catalogue import find_entry
 from hcr_edge.datasets.formats.streams import damage
 from hcr_edge.datasets.naming import at_home
 from hcr_edge.datasets.published import Finder, Layout, Part, PublishedSet, Variant
 from hcr_edge.datasets.sets import SETS
+from hcr_edge.datasets.writers import DIVIDED, divide
 from hcr_edge.errors import DataError
 
 DATA_VARIABLE = "HCR_EDGE_DATA"

@@ -14,9 +14,10 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hcr_edge.datasets.base import DIVIDED, Dataset, divide
+from hcr_edge.datasets.base import Dataset
 from hcr_edge.datasets.content import UNKNOWN_WRITER
 from hcr_edge.datasets.naming import LabelNames, at_home, named_labels
+from hcr_edge.datasets.writers import DIVIDED, divide
 from hcr_edge.errors import DataError
 from hcr_runtime import Label
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hcr_edge.datasets.base import Dataset, deal_writers
+from hcr_edge.datasets.base import Dataset
+from hcr_edge.datasets.writers import deal_writers
 from hcr_edge.errors import DataError
 
 SCHEMA_VERSION = 1

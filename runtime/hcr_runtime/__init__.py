@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from hcr_runtime.frame import Frame
     from hcr_runtime.live import LiveSource
     from hcr_runtime.page import ReadGlyph, read_page
-    from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, largest_glyph
+    from hcr_runtime.segment import Box, Glyph, find_glyphs
+    from hcr_runtime.single_glyph import crop_glyph, largest_glyph
     from hcr_runtime.watching import Event, Watcher, watch
 
 __all__ = [
@@ -87,7 +88,8 @@ _LATER = {
     "hcr_runtime.frame": ("Frame",),
     "hcr_runtime.live": ("LiveSource",),
     "hcr_runtime.page": ("ReadGlyph", "read_page"),
-    "hcr_runtime.segment": ("Box", "Glyph", "crop_glyph", "find_glyphs", "largest_glyph"),
+    "hcr_runtime.segment": ("Box", "Glyph", "find_glyphs"),
+    "hcr_runtime.single_glyph": ("crop_glyph", "largest_glyph"),
     "hcr_runtime.watching": ("Event", "Watcher", "watch"),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 from hcr_runtime.paper import lift_page
-from hcr_runtime.segment import ink_mask
+from hcr_runtime.single_glyph import ink_mask
 
 # Glyphs are this large at least, in shares of the frame's shorter side.
 LEAST_SIDE = 0.04

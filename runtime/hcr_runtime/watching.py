@@ -28,7 +28,8 @@ from hcr_runtime.frame import Frame
 from hcr_runtime.glance import LEAST_SIDE, is_noisy, may_hold_letters
 from hcr_runtime.image import GrayImage, to_gray
 from hcr_runtime.reading_order import reading_order
-from hcr_runtime.segment import Box, Glyph, crop_glyph, find_glyphs, largest_glyph
+from hcr_runtime.segment import Box, Glyph, find_glyphs
+from hcr_runtime.single_glyph import crop_glyph, largest_glyph
 from hcr_runtime.tracking import centre, longer_side, match
 
 Mode = Literal["guide", "page"]

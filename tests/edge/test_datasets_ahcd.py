@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from hcr_edge.datasets import Dataset, find_data_dir, is_present, load_dataset
-from hcr_edge.datasets.base import hold_out_writers
+from hcr_edge.datasets.writers import hold_out_writers
 from hcr_edge.errors import DataError
 from hcr_edge.labels import ARABIC_LETTERS
 from tests.edge.published_files import (

@@ -18,7 +18,7 @@ from hcr_runtime import Box, Classifier, ImageError, find_glyphs, frames, larges
 from hcr_runtime.boxed import group_in_boxes
 from hcr_runtime.components import Components, group_on_paper
 from hcr_runtime.image import to_gray
-from hcr_runtime.segment import MIN_SHARE, crop_glyph
+from hcr_runtime.single_glyph import MIN_SHARE, crop_glyph
 
 Image = NDArray[np.uint8]
 Letter = Callable[..., Path]
