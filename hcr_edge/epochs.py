@@ -65,6 +65,7 @@ class Epochs:
         batches: Of training images.
         body: A trained one for `transfer`, or None.
         watcher: Is told of every step and epoch.
+        begin: Weights from which training begins; None for new ones.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Epochs:
         batches: InkBatches,
         body: Any,
         watcher: Watcher | None,
+        begin: list[NDArray[np.float32]] | None = None,
     ) -> None:
         self.recipe, self.folder, self.spec, self.state = recipe, folder, spec, state
         self.batches, self.watcher = batches, watcher
@@ -88,6 +90,8 @@ class Epochs:
                 self.average.weights, self.average.steps = weights, state.averaged_steps
         else:
             self.model = self._compiled(body)
+            if begin is not None:
+                self.model.set_weights(begin)
             state.learning_rate = recipe.learning_rate
 
     def _check_network(self) -> None:

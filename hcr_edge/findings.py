@@ -59,6 +59,8 @@ def result_of(
 def describe_recipe(recipe: Recipe) -> str:
     """How a model came about, for its card: whoever taught it passed on its own data."""
     parts = [recipe.name, f"at most {recipe.epochs} epochs", f"seed {recipe.seed}"]
+    if recipe.branches:
+        parts.append(f"mean of {recipe.branches} branches of {recipe.branch_epochs} epochs")
     if recipe.source is not None:
         parts.append(f"body of {recipe.source}")
     if recipe.teachers:

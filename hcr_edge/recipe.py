@@ -71,6 +71,9 @@ class Recipe:
         validation_share: One writer in so many validates.
         limit: Use at most so many training images, for trials; None means all.
         seed: For weights, shuffling and augmentation.
+        branches: Training goes on so many times from the best epoch, and ends with the mean of the
+            weights that come of it, where its validation loss is lower (`hcr_edge.branches`).
+        branch_epochs: Epochs of each.
         published: What its authors reported, in words; empty for ours.
     """
 
@@ -104,6 +107,8 @@ class Recipe:
     validation_share: int = 10
     limit: int | None = None
     seed: int = 0
+    branches: int = 0
+    branch_epochs: int = 8
     published: str = ""
 
     def __post_init__(self) -> None:
@@ -137,6 +142,8 @@ class Recipe:
             ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),
             ("limit", (int, type(None)), lambda v: v is None or v >= 1, "1 or more, or null"),
             ("seed", int, lambda v: 0 <= v < 2**31, "0 to 2147483647"),
+            ("branches", int, lambda v: 0 <= v <= 100, "0 to 100"),
+            ("branch_epochs", int, lambda v: 1 <= v <= 100_000, "1 to 100000"),
             ("published", str, lambda v: True, "words"),
             ("augmentation", (Augmentation, type(None)), lambda v: True, "strengths, or null"),
         )
@@ -159,6 +166,11 @@ class Recipe:
                 self.frozen_epochs >= self.epochs,
                 f"frozen_epochs is {self.frozen_epochs} of {self.epochs} epochs",
                 "fewer than epochs: then all is fine-tuned",
+            ),
+            (
+                self.branches > 0 and self.source is not None,
+                f"branches is {self.branches} with a source",
+                "0",
             ),
             (
                 self.lent > 0 and self.augmentation is None,
@@ -193,6 +205,11 @@ class Recipe:
         ):
             if wrong:
                 raise RecipeError(f"recipe: {received}", allowed=allowed)
+
+    @property
+    def all_epochs(self) -> int:
+        """At most so many epochs, those of the branches among them."""
+        return self.epochs + self.branches * self.branch_epochs
 
     def to_yaml(self) -> str:
         """Return the recipe as a file's text; `load_recipe` reads it."""

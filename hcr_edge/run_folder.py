@@ -2,7 +2,8 @@
 
 ``recipe.yaml``, ``environment.json``, ``history.csv``, the reports of `report.py`, and when the run
 is finished ``model.keras`` (the best epoch by validation) and ``result.json``. Until then
-``best.keras`` and one folder ``epoch-NNNN`` with the last weights and the state.
+``best.keras``, one folder ``epoch-NNNN`` with the last weights and the state, and run folders
+``branch-N`` (`branches.py`).
 """
 
 from __future__ import annotations
@@ -130,6 +131,10 @@ class RunFolder:
             )
         return self.result()
 
+    def branch(self, number: int) -> Path:
+        """Return where a branch of the run lies, counted from 1; see `hcr_edge.branches`."""
+        return self.path / f"branch-{number}"
+
     def open(self, recipe: Recipe, resume: bool) -> State:
         """Make the folder ready and return the state from which to go on.
 
@@ -209,9 +214,8 @@ class RunFolder:
         """Write the result and remove what only resuming needed."""
         write_json(self.path / "result.json", result)
         (self.path / "best.keras").unlink(missing_ok=True)
-        last = self._last()
-        if last is not None:
-            shutil.rmtree(last)
+        for folder in (*self.path.glob("epoch-*"), *self.path.glob("branch-*")):
+            shutil.rmtree(folder)
 
     def _last(self) -> Path | None:
         folders = sorted(self.path.glob("epoch-*"))
@@ -219,7 +223,8 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Remove what an earlier run left: nothing of it may stand beside the new recipe."""
-        for folder in (*self.path.glob("epoch-*"), self.path / ".epoch"):
+        resuming = (name for kind in ("epoch-*", "branch-*") for name in self.path.glob(kind))
+        for folder in (*resuming, self.path / ".epoch"):
             shutil.rmtree(folder, ignore_errors=True)
         for name in ("history.csv", "result.json", "best.keras", "model.keras", *REPORTS):
             (self.path / name).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from hcr_edge import report
 from hcr_edge.architectures import application_body, body_of, find_architecture
 from hcr_edge.augment import Augmentation
 from hcr_edge.batches import InkBatches
+from hcr_edge.branches import average_branches
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
 from hcr_edge.epochs import Epochs, Watcher
@@ -131,12 +132,16 @@ def train(
     epochs.fit(valid_x, valid_y)
 
     best = folder.load_model(out / "best.keras")
+    averaged = recipe.branches > 0 and average_branches(
+        best, recipe, folder, spec, training, valid_x, valid_y, watcher
+    )
     spec = calibrate(best, validation, valid_x, spec, recipe)
     valid_scores = scores(best, valid_x, spec)
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
     least = spec.rejection.min_confidence
     result = result_of(recipe, state, test, test_scores)
+    result["averaged_branches"] = recipe.branches if averaged else 0
     result["parameters"] = best.count_params()
     result["published"] = recipe.published
     result["min_confidence"] = least
@@ -151,7 +156,7 @@ def train(
     }
     result["validation"] = {
         "dataset": validation.title,
-        "accuracy": state.best_accuracy,
+        "accuracy": float((valid_scores.argmax(axis=1) == valid_y).mean()),
         "total": len(validation),
         **asdict(measure_refusal(valid_scores, valid_y, least)),
     }

@@ -179,14 +179,14 @@ class _TrainingBar:
             self.task,
             completed=step,
             total=steps,
-            epoch=f"{epoch}/{self.recipe.epochs}",
+            epoch=f"{epoch}/{self.recipe.all_epochs}",
             loss=loss,
         )
 
     def epoch(self, row: EpochRow, best: bool) -> None:
         """One epoch is done."""
         err.print(
-            f"epoch {row.epoch}/{self.recipe.epochs}  loss {row.loss:.4f}"
+            f"epoch {row.epoch}/{self.recipe.all_epochs}  loss {row.loss:.4f}"
             f"  accuracy {row.accuracy:.2%}  validation {row.val_accuracy:.2%}"
             f"{'  (best)' if best else ''}  learning rate {row.learning_rate:.1e}"
         )

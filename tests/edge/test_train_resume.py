@@ -39,6 +39,8 @@ ALL = replace(
     augmentation=Augmentation(),
     views=1,
 )
+# Two go on from the best of two epochs, and their mean is kept: epochs 3 and 4.
+BRANCHED = replace(PLAIN, name="branched", branches=2, branch_epochs=1)
 # Validation stays as it is: the rate falls after the second epoch.
 PLATEAU = replace(PLAIN, name="plateau", epochs=3, learning_rate=1e-9, plateau_patience=1)
 
@@ -115,6 +117,8 @@ def _assert_same_run(first: Path, second: Path) -> None:
         (AVERAGED, Interrupting(epoch=1)),  # the moving average of the weights
         (DROPPING, Interrupting(epoch=1)),  # the random numbers of dropout
         (ALL, Interrupting(step=(2, 2))),  # in the middle of an epoch
+        (BRANCHED, Interrupting(epoch=2)),  # before its branches
+        (BRANCHED, Interrupting(step=(4, 2))),  # in the second
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
@@ -126,7 +130,7 @@ def test_resumed_run_is_the_uninterrupted_one(
     assert not (tmp_path / "result.json").exists()
     train(recipe, tmp_path, resume=True)
     _assert_same_run(_whole_run(recipe, uninterrupted), tmp_path)
-    assert not list(tmp_path.glob("epoch-*"))
+    assert not list(tmp_path.glob("epoch-*")) + list(tmp_path.glob("branch-*"))
 
 
 def test_a_lowered_rate_stays_lowered(tmp_path: Path) -> None:
