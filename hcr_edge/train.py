@@ -137,6 +137,8 @@ def train(
     )
     spec = calibrate(best, validation, valid_x, spec, recipe)
     valid_scores = scores(best, valid_x, spec)
+    if averaged:
+        state.best_accuracy = float((valid_scores.argmax(axis=1) == valid_y).mean())
     # The one time that the test set is read by the model.
     test_scores = scores(best, tensors(test, spec), spec)
     least = spec.rejection.min_confidence
@@ -156,7 +158,7 @@ def train(
     }
     result["validation"] = {
         "dataset": validation.title,
-        "accuracy": float((valid_scores.argmax(axis=1) == valid_y).mean()),
+        "accuracy": state.best_accuracy,
         "total": len(validation),
         **asdict(measure_refusal(valid_scores, valid_y, least)),
     }
