@@ -28,6 +28,10 @@ def train(
     test_dataset: Annotated[
         str | None, typer.Option(help="Another set, all of which is the test.")
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="FILE.json of 'hcr-edge data split': its train, val and test are taken."),
+    ] = None,
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
@@ -60,6 +64,7 @@ def train(
         arch,
         dataset=dataset,
         test_dataset=test_dataset,
+        split=split,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
