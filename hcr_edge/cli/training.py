@@ -254,17 +254,20 @@ def compare(
 
     names = list(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
     check_names(names, dataset)
-    rows: list[Compared] = []
-    for name in names:
-        if is_recipe(name):
-            recipe = load_recipe(name, dataset=dataset, epochs=epochs, limit=limit)
-            run = out / Path(name).stem
-            err.print(f"{recipe.name} on {recipe.dataset}, in {run}")
-            _train(recipe, run, data_dir, True, overwrite=False)
-            rows.append(Compared.of_run(run, name))
-        else:
-            with working(f"measuring {name}"):
-                rows.append(measure_model(name, dataset, data_dir))
+    measured: dict[str, Compared] = {}
+    # First what takes minutes: a model that does not fit must not be told after hours of training.
+    for name in (name for name in names if not is_recipe(name)):
+        with working(f"measuring {name}"):
+            measured[name] = measure_model(name, dataset, data_dir)
+    for name in (name for name in names if is_recipe(name)):
+        recipe = load_recipe(name, dataset=dataset, epochs=epochs, limit=limit)
+        run = out / Path(name).stem
+        err.print(f"{recipe.name} on {recipe.dataset}, in {run}")
+        _train(recipe, run, data_dir, True, overwrite=False)
+        measured[name] = Compared.of_run(run, name)
+    rows = [measured[name] for name in names]
+    if len({(row.test_set, row.total) for row in rows}) > 1:
+        warn("not all were measured on the same images: see the test sets")
     document = write_comparison(out, rows)
     if as_json:
         answer(document)
