@@ -224,11 +224,15 @@ class Watcher:
 
     def _ordered(self, glyphs: list[Followed]) -> list[Followed]:
         if len(glyphs) < 2:
+            for glyph in glyphs:
+                glyph.line = 0
             return glyphs
         boxes = [glyph.path.box for glyph in glyphs]
         size = float(np.median([longer_side(box) for box in boxes]))
         direction = self.classifier.spec.direction
         places = reading_order(np.array([centre(box) for box in boxes]), size, direction)
+        for glyph, (line, _) in zip(glyphs, places, strict=True):
+            glyph.line = line
         return [glyph for _, glyph in sorted(zip(places, glyphs, strict=True), key=lambda x: x[0])]
 
     def _read(self, crops: dict[Box, GrayImage]) -> None:
@@ -244,6 +248,7 @@ class Watcher:
         for position, glyph in enumerate(self.glyphs):
             if glyph.successor is not None and glyph.succeeded:
                 events.append(self._event("gone", glyph))
+                glyph.successor.line = glyph.line
                 self.glyphs[position] = glyph = glyph.successor
             if glyph.state == "seen" and glyph.evidence.best:
                 self._told += 1
