@@ -231,6 +231,15 @@ def test_what_is_done_is_not_interrupted(number: signal.Signals) -> None:
     assert (process.returncode, told) == (0, "")
 
 
+def test_interrupted_before_a_command_begins(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hcr_edge.cli.app.app", interrupted)
+    answer = cli("models")
+    assert (answer.code, answer.out, answer.err) == (130, "", "error: interrupted\n")
+
+
 def test_interrupted_training_says_how_to_go_on(
     cli, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
