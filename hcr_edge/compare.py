@@ -18,6 +18,8 @@ from hcr_edge.evaluate import evaluate, open_model
 from hcr_edge.recipe import load_recipe, shipped_recipes
 from hcr_edge.whole_file import write_json, write_whole
 from hcr_export.statistics import wilson_interval
+from hcr_runtime import shipped_models
+from hcr_runtime.errors import nearest
 
 mpl.use("Agg")
 
@@ -122,6 +124,11 @@ def check_names(names: Sequence[str], dataset: str | None) -> None:
                     f"{stems[stem]} and {name} would be trained in one folder, {stem}",
                     hint="give the files other names",
                 )
+        elif name not in shipped_models() and not Path(name).exists():
+            known = {*shipped_recipes(), *shipped_models()}
+            raise RecipeError(
+                f"there is no model {name!r}, and no recipe", allowed=nearest(name, known)
+            )
         elif dataset is None and not Path(name).is_dir():
             model_file(name)
             raise RecipeError(

@@ -317,6 +317,12 @@ def _build(path: Path, cls: type[Any], fields: Mapping[str, Any]) -> Any:
     known = [item.name for item in dataclasses.fields(cls)]
     if unknown := sorted(map(str, set(fields) - set(known))):
         raise RecipeError(f"{path}: unknown fields {unknown}", allowed=", ".join(known))
+    needed = [item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING]
+    if absent := [name for name in needed if name not in fields]:
+        raise RecipeError(
+            f"{path} does not say its {' and '.join(absent)}",
+            allowed=f"at least {', '.join(needed)}",
+        )
     try:
         return cls(**fields)
     except TypeError as error:

@@ -99,7 +99,8 @@ def test_an_unfinished_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ("lenet5,lennet5", "there is no model 'lennet5'"),
+        ("lenet5,lennet5", "there is no model 'lennet5', and no recipe"),
+        ("lenet5,lennet5", "did you mean lenet5"),
         ("lenet5,arabic-letters", "measure arabic-letters"),  # on what?
         ("a/mine.yaml,b/mine.yaml", "in one folder, mine"),
     ],

@@ -215,7 +215,9 @@ def test_wrong_field_is_named(line: str, says: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["name: mine", "arch: edge-s"])
 def test_what_has_no_default_must_be_there(line: str, tmp_path: Path) -> None:
     missing = "arch" if line.startswith("name") else "name"
-    with pytest.raises(RecipeError, match=missing):
+    with pytest.raises(
+        RecipeError, match=f"does not say its {missing}; allowed: at least name, arch"
+    ):
         load_recipe(_write(tmp_path, line))
 
 
