@@ -44,6 +44,25 @@ def test_minimal_loop_reads_photographs(samples_dir: Path) -> None:
     assert letters == ["ع", "ب", "ه", "ج", "ك", "س", "و", "ي"]
 
 
+def test_minimal_loop_without_an_image(samples_dir: Path) -> None:
+    done = run(samples_dir / "read_letters.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "IMAGE" in done.stderr
+
+
+def test_sorter_ends_as_it_is_told_to(
+    samples_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sort = load(samples_dir / "sort_letters.py")
+
+    def interrupted(source: str) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sort, "frames", interrupted)
+    assert sort.main("0") == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_sorter_acts_once_on_the_clip(samples_dir: Path) -> None:
     done = run(samples_dir / "sort_letters.py", samples_dir / "photos" / "clip.avi")
     assert done.returncode == 0, done.stderr
