@@ -184,8 +184,8 @@ class _TrainingBar:
             self.task,
             completed=step,
             total=steps,
-            epoch=f"{epoch}/{self.recipe.epochs}",
-            loss=loss,
+            description=f"epoch {epoch}/{self.recipe.epochs}",
+            state=f"{step}/{steps}  loss {loss:.3f}",
         )
 
     def epoch(self, row: EpochRow, best: bool) -> None:
@@ -252,6 +252,8 @@ def compare(
             write_comparison,
         )
 
+    if out.exists() and not out.is_dir():
+        raise RecipeError(f"{out} is a file", allowed="a folder")
     names = list(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
     check_names(names, dataset)
     measured: dict[str, Compared] = {}
