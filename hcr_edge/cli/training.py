@@ -160,14 +160,14 @@ class _TrainingBar:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.3f}"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=err,
             transient=True,
         )
-        self.task = self.progress.add_task("", total=None, epoch="", loss=0.0)
+        self.task = self.progress.add_task("reading the images", total=None, state="")
 
     def __enter__(self) -> _TrainingBar:
         if err.is_terminal:

@@ -118,6 +118,15 @@ def test_mistakes_show_before_the_first_training(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_in_the_folders_place(cli, tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    answer = cli("compare", "--recipes", "lenet5", "--dataset", "absent", "--out", tmp_path / "out")
+    assert (answer.code, answer.errors) == (
+        2,
+        [f"error: {tmp_path / 'out'} is a file; allowed: a folder"],
+    )
+
+
 def test_nothing_to_compare(cli, tmp_path: Path) -> None:
     answer = cli("compare", "--recipes", " , ", "--out", tmp_path / "out")
     assert answer.code == 2
