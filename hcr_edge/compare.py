@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 
 from hcr_edge.checkpoints import model_file, shipped_checkpoints
 from hcr_edge.datasets import load_dataset
-from hcr_edge.errors import RecipeError
+from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.evaluate import evaluate, open_model
 from hcr_edge.recipe import load_recipe, shipped_recipes
 from hcr_edge.whole_file import write_json, write_whole
 from hcr_export.statistics import wilson_interval
+from hcr_runtime import shipped_models
+from hcr_runtime.errors import nearest
 
 mpl.use("Agg")
 
@@ -25,6 +27,8 @@ from matplotlib import pyplot as plt
 
 COLUMNS = ("system", "test set", "parameters", "validation", "accuracy", "95 % interval", "of",
            "published")  # fmt: skip
+# So many classes that a model lacks are named, more are counted.
+FEW = 5
 NUMBERS = ("parameters", "validation", "accuracy", "of")
 
 
@@ -34,7 +38,7 @@ class Compared:
 
     Attributes:
         name: The recipe or model, as it was named.
-        test_set: Data set and part.
+        test_set: Data set and part, and what was left out of it.
         parameters: Of the network; 0 where only an artifact is known.
         validation: Accuracy on validation writers; None where it was not trained here.
         correct: Right answers on the test set.
@@ -120,6 +124,11 @@ def check_names(names: Sequence[str], dataset: str | None) -> None:
                     f"{stems[stem]} and {name} would be trained in one folder, {stem}",
                     hint="give the files other names",
                 )
+        elif name not in shipped_models() and not Path(name).exists():
+            known = {*shipped_recipes(), *shipped_models()}
+            raise RecipeError(
+                f"there is no model {name!r}, and no recipe", allowed=nearest(name, known)
+            )
         elif dataset is None and not Path(name).is_dir():
             model_file(name)
             raise RecipeError(
@@ -138,23 +147,38 @@ def measure_model(name: str, dataset: str | None, data_dir: Path | None) -> Comp
         data_dir: Where published data sets lie.
 
     Raises:
-        HcrError: There is no such model or data set.
+        HcrError: There is no such model or data set, or the model knows none of its classes.
     """
     run = Path(name)
     if dataset is None:
         return Compared.of_run(run, run.name)
     model = open_model(name)
-    data = load_dataset(dataset, None, data_dir=data_dir, label_set=model.spec.labels)
-    result = evaluate(model, data)
+    try:
+        data = load_dataset(dataset, None, data_dir=data_dir, label_set=model.spec.labels)
+        result = evaluate(model, data)
+    except DataError as error:
+        # Of several models it must be said which, and what it reads.
+        raise DataError(
+            f"{name}, which reads {' '.join(model.spec.texts)}, on {dataset}: {error.message}",
+            allowed=error.allowed,
+            hint=error.hint,
+        ) from error
     return Compared(
         name=name,
-        test_set=f"{data.title} {data.split}",
+        test_set=f"{data.title} {data.split}{_without(result.skipped)}",
         parameters=0,
         validation=None,
         correct=result.correct,
         total=result.total,
         run=str(run) if run.is_dir() else "",
     )
+
+
+def _without(skipped: Mapping[str, int]) -> str:
+    """Say which classes of the test set a model was not asked for: it does not have them."""
+    if not skipped:
+        return ""
+    return f" without {' '.join(skipped) if len(skipped) <= FEW else f'{len(skipped)} classes'}"
 
 
 def write_comparison(out: Path, rows: Sequence[Compared]) -> dict[str, Any]:

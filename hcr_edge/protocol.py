@@ -16,6 +16,7 @@ from hcr_edge.datasets import (
     parse_spec,
     renumber,
 )
+from hcr_edge.datasets.splits import read_parts
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import FOLDS, Recipe
 
@@ -23,12 +24,17 @@ from hcr_edge.recipe import FOLDS, Recipe
 def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Dataset, Dataset]:
     """Return the training, validation and test parts.
 
-    Validation takes every `validation_share`-th writer of the training part; of fewer writers, one.
+    Validation takes every `validation_share`-th writer of the training part, of fewer writers one,
+    unless the recipe's split has a part for it.
 
     Raises:
-        DataError: The data set, or its test part, is missing or damaged.
+        DataError: The data set, its test part, or the split is missing or damaged.
+        RecipeError: There is one class, or nothing for a part.
     """
-    if recipe.test_dataset is not None:
+    validation = None
+    if recipe.split is not None:
+        training, validation, test = _written_down(recipe, Path(recipe.split), data_dir)
+    elif recipe.test_dataset is not None:
         training = load_dataset(recipe.dataset, "all", data_dir=data_dir)
         test = _of_another_source(recipe, training, data_dir)
     elif recipe.protocol == "official":
@@ -43,18 +49,34 @@ def split_dataset(recipe: Recipe, data_dir: Path | None) -> tuple[Dataset, Datas
         test = everything.select(held_out, f"writers of fold {recipe.fold}")
     if len(training.label_set) < 2:
         raise RecipeError(f"{training.title} has one class", allowed="two or more")
-    validating = hold_out_writers(training, recipe.validation_share, fold=1, fewer=True)
-    if not validating.any():
-        raise RecipeError(
-            f"{training.title} leaves nothing for validation beside training and test",
-            allowed="three writers or more, or three images of each class",
-            hint="where few people wrote, leave the writers unnamed",
-        )
-    validation = training.select(validating, "validation")
-    training = training.select(~validating, "train")
+    if validation is None:
+        validating = hold_out_writers(training, recipe.validation_share, fold=1, fewer=True)
+        if not validating.any():
+            raise RecipeError(
+                f"{training.title} leaves nothing for validation beside training and test",
+                allowed="three writers or more, or three images of each class",
+                hint="where few people wrote, leave the writers unnamed",
+            )
+        validation = training.select(validating, "validation")
+        training = training.select(~validating, "train")
     if recipe.limit is not None:
         training = training.limit(recipe.limit, recipe.seed)
     return training, validation, test
+
+
+def _written_down(
+    recipe: Recipe, split: Path, data_dir: Path | None
+) -> tuple[Dataset, Dataset | None, Dataset]:
+    """Divide the recipe's data set as its split file says; None where that has no ``val``."""
+    parts = read_parts(split, load_dataset(recipe.dataset, "all", data_dir=data_dir))
+    for name in ("train", "test"):
+        if not parts.get(name):
+            raise RecipeError(
+                f"{split} gives nothing to {name}",
+                allowed=f"a split with train and test; it has {', '.join(parts)}",
+                hint="'hcr-edge data split' without --folds makes one",
+            )
+    return parts["train"], parts.get("val") or None, parts["test"]
 
 
 def _of_another_source(recipe: Recipe, training: Dataset, data_dir: Path | None) -> Dataset:

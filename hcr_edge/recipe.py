@@ -28,8 +28,10 @@ class Recipe:
         dataset: See `datasets.load_dataset`.
         test_dataset: Another set, all of which is the test: then all of `dataset` trains. So a
             source that training never saw is measured.
-        protocol: ``official``: the data set's own split. ``writers``: its parts joined and
-            split anew, a fifth of the writers being the test set.
+        split: A file that ``hcr-edge data split`` wrote: its parts ``train`` and ``test`` are
+            taken, and ``val`` where it has one.
+        protocol: ``official``: the data set's own split, or that of `split`. ``writers``: its parts
+            joined and split anew, a fifth of the writers being the test set.
         fold: Which fifth, 0 to 4 (protocol ``writers``).
         side: Pixels of the network's square input; glyphs are centred in it.
         preprocess: Version of the preprocessing, 1 or 2: the second keeps faint dots (see
@@ -81,6 +83,7 @@ class Recipe:
     arch: str
     dataset: str = "ahcd"
     test_dataset: str | None = None
+    split: str | None = None
     protocol: Literal["official", "writers"] = "official"
     fold: int = 0
     side: int = 32
@@ -117,6 +120,12 @@ class Recipe:
             ("arch", str, bool, "a network's name"),
             ("dataset", str, bool, "a data set's name"),
             ("test_dataset", (str, type(None)), lambda v: v != "", "a data set's name, or null"),
+            (
+                "split",
+                (str, type(None)),
+                lambda v: v is None or v.endswith(".json"),
+                "FILE.json, without a part, or null",
+            ),
             ("protocol", str, PROTOCOLS.__contains__, ", ".join(PROTOCOLS)),
             ("fold", int, lambda v: 0 <= v < FOLDS, f"0 to {FOLDS - 1}"),
             ("side", int, lambda v: 16 <= v <= 128, "16 to 128"),
@@ -196,6 +205,21 @@ class Recipe:
                 bool(self.teachers) and self.test_dataset is not None,
                 "there are teachers beside a test_dataset, which they may have seen",
                 "no teachers",
+            ),
+            (
+                bool(self.teachers) and self.split is not None,
+                "there are teachers beside a split, whose test they may have seen",
+                "no teachers",
+            ),
+            (
+                self.split is not None and self.test_dataset is not None,
+                "there is a split beside a test_dataset",
+                "one of them",
+            ),
+            (
+                self.split is not None and self.protocol != "official",
+                f"protocol is {self.protocol!r} beside a split",
+                "official, or no split: crossval divides dataset itself",
             ),
             (
                 self.test_dataset is not None and self.protocol != "official",
@@ -310,6 +334,12 @@ def _build(path: Path, cls: type[Any], fields: Mapping[str, Any]) -> Any:
     known = [item.name for item in dataclasses.fields(cls)]
     if unknown := sorted(map(str, set(fields) - set(known))):
         raise RecipeError(f"{path}: unknown fields {unknown}", allowed=", ".join(known))
+    needed = [item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING]
+    if absent := [name for name in needed if name not in fields]:
+        raise RecipeError(
+            f"{path} does not say its {' and '.join(absent)}",
+            allowed=f"at least {', '.join(needed)}",
+        )
     try:
         return cls(**fields)
     except TypeError as error:

@@ -13,8 +13,15 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file beside its place, and put it there when it is whole.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; it names the file, and not what stood in for it.
     """
+    try:
+        _write_beside(path, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_beside(path: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.absolute().parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -29,8 +29,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client import generate_latest as metrics_text
 from starlette.requests import ClientDisconnect
 
-from hcr_runtime import Classifier, HcrError, Limits, Prediction, to_gray
-from hcr_runtime.image import GrayImage
+from hcr_runtime import Classifier, HcrError, Limits, Prediction
+from hcr_runtime.colour import gray_of_ink
+from hcr_runtime.image import GrayImage, read_pixels
 
 MAX_UPLOAD = 4 << 20
 # Bounds what waits decoded: `MAX_INSIDE` times so many bytes.
@@ -112,7 +113,7 @@ class Service:
         """
         # Decoding happens here, so that a bad image fails alone and not with its batch.
         async with self.decoding:
-            image = await asyncio.to_thread(to_gray, data, "bgr", self.classifier.limits)
+            image = await asyncio.to_thread(decode, data, self.classifier.limits)
         del data  # the pixels wait, and not the file
         if self.problem:
             raise UnavailableError(self.problem)
@@ -160,6 +161,15 @@ class Service:
         for (_, answer), prediction in zip(batch, found, strict=True):
             if not answer.done():  # as it is when its client has gone
                 answer.set_result(prediction)
+
+
+def decode(data: bytes, limits: Limits) -> GrayImage:
+    """Turn an upload into the grey in which its ink stands out, as `classify` does.
+
+    Raises:
+        ImageError: It is no image, or beyond the limits.
+    """
+    return gray_of_ink(read_pixels(data, limits=limits))
 
 
 def _fail(answer: asyncio.Future[Prediction], error: Exception) -> None:

@@ -11,14 +11,17 @@ from hcr_runtime import Classifier, HcrError
 
 
 def main(paths: list[str]) -> int:
-    """Print each image's letter; 1 when one could not be read."""
+    """Print each image's letter; 1 when one could not be read, 2 when there is none."""
+    if not paths:
+        print(f"usage: python {sys.argv[0]} IMAGE ...", file=sys.stderr)
+        return 2
     classifier = Classifier.load("arabic-letters")
     unread = 0
     for path in paths:
         try:
             prediction = classifier.classify(path)
         except HcrError as error:
-            print(f"{path}: {error}", file=sys.stderr)
+            print(f"error: {error}", file=sys.stderr)
             unread += 1
             continue
         if prediction.accepted:

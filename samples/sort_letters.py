@@ -60,6 +60,8 @@ def main(source: str) -> int:
     except HcrError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # a camera has no other end
+        return 130
     return 0
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hcr_export.artifacts import KINDS, Kind
-from hcr_export.manifest import BundleError, check_files, read_manifest, record_reports
+from hcr_export.manifest import (
+    BundleError,
+    check_files,
+    read_manifest,
+    record_reports,
+    replace_file,
+)
 from hcr_runtime import ModelError, ModelSpec
 from hcr_runtime.carrier import read_zip_spec
 
@@ -80,9 +86,7 @@ def add_reports(folder: Path, reports: Mapping[str, bytes]) -> None:
     """
     try:
         for name, data in reports.items():
-            partial = folder / f".{name}"
-            partial.write_bytes(data)
-            partial.replace(folder / name)
+            replace_file(folder / name, data)
         record_reports(folder, tuple(reports))
     except OSError as error:
         raise BundleError(f"cannot write into {folder}: {error.strerror or error}") from error

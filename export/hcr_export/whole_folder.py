@@ -61,14 +61,14 @@ def check_out(out: Path, overwrite: bool) -> None:
     """Raise `BundleError` when `out` is in the way of a bundle."""
     if not os.path.lexists(out):
         return
-    if not overwrite:
-        raise BundleError(f"{out} exists", hint="give --overwrite to replace it")
     # Only what a bundle is, or an empty folder, is replaced: never somebody's home.
     try:
         if not out.is_dir() or any(out.iterdir()):
             read_manifest(out)
     except BundleError as error:
         raise BundleError(f"{out} exists and is no bundle", hint="choose another folder") from error
+    if not overwrite:
+        raise BundleError(f"{out} exists", hint="give --overwrite to replace it")
 
 
 def _remove_empty(made: list[Path]) -> None:

@@ -46,8 +46,9 @@ def split(
 ) -> None:
     """Divide a data set, and write down which image is in which part.
 
-    Any command then takes a part of it as [bold]--split FILE.json:PART[/], as long as the images
-    are the same. Where no writer is known, blocks of consecutive images stand for writers.
+    Other commands then take a part of it as [bold]--split FILE.json:PART[/], and train all of it as
+    [bold]--split FILE.json[/], as long as the images are the same. Where no writer is known, blocks
+    of consecutive images stand for writers.
 
     Examples: [bold]hcr-edge data split comnist-cyrillic --out split.json[/],
     [bold]hcr-edge data split ahcd --folds 5 --out folds.json[/]

@@ -28,7 +28,7 @@ from hcr_runtime.selftest import selftest as run_selftest
 
 def classify(
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(help="Image files of one character each; - is standard input."),
     ],
     model: Model = DEFAULT_MODEL,
@@ -61,24 +61,24 @@ def classify(
     allowed, denied = (None if text is None else _labels(text) for text in (allow, deny))
     answers: list[dict[str, Any]] = []
     failed = False
-    for path in images:
+    for name in images:
         try:
-            image = image_of(path)
+            image = image_of(name)
             prediction = classifier.classify(image, top, allow=allowed, deny=denied)
         except HcrError as error:
             failed = True
             fail(str(error))
-            answers.append({"image": str(path), "error": str(error)})
+            answers.append({"image": name, "error": str(error)})
             continue
-        answers.append({"image": str(path), **prediction.to_dict()})
+        answers.append({"image": name, **prediction.to_dict()})
         if not prediction.label:
             failed = True
-            fail(f"{path}: the image is empty: no ink found")
+            fail(f"{name}: the image is empty: no ink found")
             continue
         if annotate is not None:
             write_annotated(image, [mark_character(image, prediction)], annotate)
         if not as_json:
-            say(f"{path}\t{describe(prediction)}")
+            say(f"{name}\t{describe(prediction)}")
     if as_json:
         answer(answers)
     if failed:

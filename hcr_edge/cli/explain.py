@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hcr_edge.cli.console import answer, say
+from hcr_edge.cli.inputs import image_of
 from hcr_edge.cli.options import DEFAULT_MODEL, Json, Model, Overwrite
 from hcr_edge.cli.outputs import check_picture, write_picture
 from hcr_runtime import Classifier
@@ -15,7 +16,9 @@ from hcr_runtime.explain import explain as draw
 
 
 def explain(
-    image: Annotated[Path, typer.Argument(help="An image file of one character.")],
+    image: Annotated[
+        str, typer.Argument(help="An image file of one character; - is standard input.")
+    ],
     out: Annotated[Path, typer.Option(help="The picture to write.")],
     model: Model = DEFAULT_MODEL,
     overwrite: Overwrite = False,
@@ -27,11 +30,12 @@ def explain(
     """
     check_picture(out, overwrite)
     classifier = Classifier.load(model)
-    picture = draw(classifier, image)
+    pixels = image_of(image)
+    picture = draw(classifier, pixels)
     write_picture(picture, out)
     if as_json:
-        prediction = classifier.classify(image)
-        answer({"image": str(image), "picture": str(out), **prediction.to_dict()})
+        prediction = classifier.classify(pixels)
+        answer({"image": image, "picture": str(out), **prediction.to_dict()})
     else:
         say(f"wrote {out}")
 

@@ -27,7 +27,7 @@ from hcr_runtime import (
 
 def read(
     page: Annotated[
-        Path, typer.Argument(help="A photograph or scan of a page; - is standard input.")
+        str, typer.Argument(help="A photograph or scan of a page; - is standard input.")
     ],
     model: Model = DEFAULT_MODEL,
     engine: Engine = None,
@@ -49,7 +49,7 @@ def read(
     if annotate is not None:
         write_annotated(image, marks(glyphs), annotate)
     if as_json:
-        answer({"page": str(page), "glyphs": [glyph.to_dict() for glyph in glyphs]})
+        answer({"page": page, "glyphs": [glyph.to_dict() for glyph in glyphs]})
         return
     for _, line in groupby(glyphs, key=lambda glyph: glyph.line):
         say(" ".join(_text(glyph.prediction, glyph.touching) for glyph in line))

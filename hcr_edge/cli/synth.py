@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from hcr_edge.cli.outputs import check_new
 from hcr_edge.datasets import Dataset, load_dataset, match_labels
 from hcr_edge.errors import DataError
 from hcr_edge.synth import Script, compose, read_truth, score, truth_file, write_script, write_video
-from hcr_runtime import Classifier, watch
+from hcr_runtime import Classifier, Frame, watch
 from hcr_runtime.watching import MODES
 
 Source = Annotated[str, typer.Option(help=SETS_HELP)]
@@ -66,9 +66,16 @@ def video(
             rate=fps,
             seed=seed,
         )
-        status.update(f"drawing {script.seconds:.0f} s")
-        written = write_video(out, script, compose(script, data))
+        written = write_video(out, script, _told(compose(script, data), script.seconds, status))
     say(f"{out}: {written} frames, {len(script.shown)} characters; {truth_file(out)}")
+
+
+def _told(frames: Iterable[Frame], seconds: float, status: Any) -> Iterator[Frame]:
+    """Pass frames on, and say how far it is."""
+    for frame in frames:
+        if frame.index % 30 == 0:
+            status.update(f"drawing {frame.seconds:.0f} of {seconds:.0f} s")
+        yield frame
 
 
 def measure(

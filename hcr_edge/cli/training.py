@@ -28,6 +28,10 @@ def train(
     test_dataset: Annotated[
         str | None, typer.Option(help="Another set, all of which is the test.")
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="FILE.json of 'hcr-edge data split': its train, val and test are taken."),
+    ] = None,
     data_dir: DataDir = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most this many.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
@@ -60,6 +64,7 @@ def train(
         arch,
         dataset=dataset,
         test_dataset=test_dataset,
+        split=split,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -155,14 +160,14 @@ class _TrainingBar:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total}  loss {task.fields[loss]:.3f}"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=err,
             transient=True,
         )
-        self.task = self.progress.add_task("", total=None, epoch="", loss=0.0)
+        self.task = self.progress.add_task("reading the images", total=None, state="")
 
     def __enter__(self) -> _TrainingBar:
         if err.is_terminal:
@@ -179,8 +184,8 @@ class _TrainingBar:
             self.task,
             completed=step,
             total=steps,
-            epoch=f"{epoch}/{self.recipe.all_epochs}",
-            loss=loss,
+            description=f"epoch {epoch}/{self.recipe.all_epochs}",
+            state=f"{step}/{steps}  loss {loss:.3f}",
         )
 
     def epoch(self, row: EpochRow, best: bool) -> None:
@@ -247,19 +252,24 @@ def compare(
             write_comparison,
         )
 
+    if out.exists() and not out.is_dir():
+        raise RecipeError(f"{out} is a file", allowed="a folder")
     names = list(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
     check_names(names, dataset)
-    rows: list[Compared] = []
-    for name in names:
-        if is_recipe(name):
-            recipe = load_recipe(name, dataset=dataset, epochs=epochs, limit=limit)
-            run = out / Path(name).stem
-            err.print(f"{recipe.name} on {recipe.dataset}, in {run}")
-            _train(recipe, run, data_dir, True, overwrite=False)
-            rows.append(Compared.of_run(run, name))
-        else:
-            with working(f"measuring {name}"):
-                rows.append(measure_model(name, dataset, data_dir))
+    measured: dict[str, Compared] = {}
+    # First what takes minutes: a model that does not fit must not be told after hours of training.
+    for name in (name for name in names if not is_recipe(name)):
+        with working(f"measuring {name}"):
+            measured[name] = measure_model(name, dataset, data_dir)
+    for name in (name for name in names if is_recipe(name)):
+        recipe = load_recipe(name, dataset=dataset, epochs=epochs, limit=limit)
+        run = out / Path(name).stem
+        err.print(f"{recipe.name} on {recipe.dataset}, in {run}")
+        _train(recipe, run, data_dir, True, overwrite=False)
+        measured[name] = Compared.of_run(run, name)
+    rows = [measured[name] for name in names]
+    if len({(row.test_set, row.total) for row in rows}) > 1:
+        warn("not all were measured on the same images: see the test sets")
     document = write_comparison(out, rows)
     if as_json:
         answer(document)

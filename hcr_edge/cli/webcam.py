@@ -16,6 +16,7 @@ from hcr_edge.cli import interrupt
 from hcr_edge.cli.console import answer_line, err, say
 from hcr_edge.cli.options import DEFAULT_MODEL, Model
 from hcr_edge.errors import DataError
+from hcr_edge.growing_text import GrowingText
 from hcr_edge.overlay import Meter, annotate
 from hcr_edge.serve import WebPage, parse_address
 from hcr_edge.uncertain import UncertainFolder
@@ -63,7 +64,8 @@ def webcam(
         bool, typer.Option("--json", help="One JSON object an event (see docs/camera.md).")
     ] = False,
     text: Annotated[
-        Path | None, typer.Option(help="Append what becomes stable to this file.")
+        Path | None,
+        typer.Option(help="Append what becomes stable to this file, in a page's lines."),
     ] = None,
     record: Annotated[
         Path | None, typer.Option(help="Store what comes in; --source FILE replays it.")
@@ -92,7 +94,7 @@ def webcam(
     with ExitStack() as stack:
         session = Session(source, model, "page" if mode == "page" else "guide", stack)
         if text is not None:
-            session.text = stack.enter_context(_open_text(text))
+            session.text = GrowingText(stack.enter_context(_open_text(text)), lines=mode == "page")
         if window if window is not None else not as_json and serve is None:
             session.window = Window()
             stack.callback(session.window.close)
@@ -133,7 +135,7 @@ class Session:
         self.uncertain: UncertainFolder | None = None
         self.page: WebPage | None = None
         self.as_json = False
-        self.text: TextIO | None = None
+        self.text: GrowingText | None = None
         self.meter = Meter()
         self.seen = 0
         self.paused = False
@@ -258,11 +260,9 @@ class Session:
                 say(f"{event.t:.2f} s\t{event.label}  {event.name}  {event.confidence:.1%}")
             if self.page is not None:
                 self.page.board.tell(event)
-        stable = "".join(event.label for event in events if event.event == "stable")
-        self._told += len(stable)
-        if self.text is not None and stable:
-            self.text.write(stable)
-            self.text.flush()
+            self._told += event.event == "stable"
+        if self.text is not None:
+            self.text.tell(events, self.watcher.glyphs)
 
     def _obey(self, wait: float) -> bool:
         """Do what a key asks for, after waiting for it (seconds); False to quit."""

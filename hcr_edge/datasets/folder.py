@@ -43,6 +43,10 @@ def load(
     """
     root = at_home(root)
     with damage(str(root)):
+        if root.is_file():
+            raise DataError(
+                f"there is no folder {root}: it is a file", allowed="one folder a class in a folder"
+            )
         if not root.is_dir():
             raise DataError(f"there is no folder {root}")
         divisions = [name for name in SPLITS if (root / name).is_dir()]

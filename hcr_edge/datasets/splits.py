@@ -222,33 +222,52 @@ def read_split(file: SplitFile, data: Dataset) -> Dataset:
         data: All of the data set that it divides.
 
     Raises:
+        DataError: There is no such part, or as of `read_parts`.
+    """
+    parts = read_parts(file.path, data)
+    if file.part not in parts:
+        raise DataError(f"{file.path} has no part {file.part!r}", allowed=", ".join(parts))
+    return parts[file.part]
+
+
+def read_parts(path: Path, data: Dataset) -> dict[str, Dataset]:
+    """Divide a data set as a split file says.
+
+    Args:
+        path: The file.
+        data: All of the data set that it divides.
+
+    Raises:
         DataError: The file is missing, damaged, or made for other images.
     """
     try:
-        stored = json.loads(file.path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
         if (version := stored["schema_version"]) != SCHEMA_VERSION:
-            raise DataError(
-                f"{file.path} has schema version {version}", allowed=str(SCHEMA_VERSION)
-            )
+            raise DataError(f"{path} has schema version {version}", allowed=str(SCHEMA_VERSION))
         parts = {name: _positions(part["positions"]) for name, part in stored["parts"].items()}
         expected = stored["checksum"]
     except OSError as error:
-        raise DataError(f"cannot read {file.path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"{file.path} is no split file", hint="make one with 'hcr-edge data split'"
+            f"{path} is no split file", hint="make one with 'hcr-edge data split'"
         ) from error
-    if file.part not in parts:
-        raise DataError(f"{file.path} has no part {file.part!r}", allowed=", ".join(parts))
     if expected != checksum(data):
         raise DataError(
-            f"{file.path} was made for {stored.get('dataset')}, other images than {data.name}",
-            hint="make the split anew",
+            f"{path} was made for {stored.get('dataset')}, other images than {data.name}",
+            hint="name that data set, or make the split anew",
         )
-    positions = parts[file.part]
-    if ((positions < 0) | (positions >= len(data))).any():
-        raise DataError(f"{file.path}: {file.part} names images that are not there")
-    return replace(data.take(positions, file.part), split_rule=f"{file.path.name}")
+    taken = np.zeros(len(data), bool)
+    for name, positions in parts.items():
+        if ((positions < 0) | (positions >= len(data))).any():
+            raise DataError(f"{path}: {name} names images that are not there")
+        if len(np.unique(positions)) < len(positions) or taken[positions].any():
+            raise DataError(f"{path}: images of {name} are named twice", hint="each has one part")
+        taken[positions] = True
+    return {
+        name: replace(data.take(positions, name), split_rule=path.name)
+        for name, positions in parts.items()
+    }
 
 
 def _positions(values: Any) -> NDArray[np.int64]:

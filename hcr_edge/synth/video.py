@@ -58,6 +58,8 @@ def read_truth(video: Path) -> Script:
         DataError: There is none, or it is something else.
     """
     path = truth_file(video)
+    if not video.is_file():
+        raise DataError(f"there is no video {video}", hint="'hcr-edge synth video' makes one")
     try:
         return Script.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:

@@ -18,7 +18,7 @@ from hcr_runtime._opencv import cv2
 from hcr_runtime.address import ALLOWED, is_live, source_text, title
 from hcr_runtime.errors import CameraError
 from hcr_runtime.frame import Frame
-from hcr_runtime.live import LiveSource, unopened
+from hcr_runtime.live import LiveSource
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _video_frames(source: str) -> Iterator[Frame]:
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
-            raise unopened(title(source))
+            raise CameraError(f"{title(source)} cannot be opened", hint="is it a video, and whole?")
         rate = capture.get(cv2.CAP_PROP_FPS)
         step = 1 / rate if rate > 0 else USUAL_STEP
         index, first, seconds = 0, 0.0, 0.0

@@ -39,6 +39,7 @@ class Followed:
         number: From 1 once it has given an event, else 0.
         first: When it was first seen.
         path: Where it was seen.
+        line: Of the page's writing, from 0 at the top, on which it stands.
         evidence: What was read of it at rest.
         state: ``seen``, ``looking`` or ``stable``.
         prediction: What the model said of it last, or None.
@@ -51,6 +52,7 @@ class Followed:
         self.number = 0
         self.first = seconds
         self.path = Path(box, seconds)
+        self.line = 0
         self.evidence = Evidence(threshold)
         self.state: State = "seen"
         self.prediction: Prediction | None = None

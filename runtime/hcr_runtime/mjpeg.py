@@ -1,5 +1,7 @@
 """Motion JPEG over HTTP, as network cameras send it (``multipart/x-mixed-replace``).
 
+A camera that gives one picture for each request, a snapshot, is asked again and again.
+
 OpenCV reads such streams through FFmpeg, which first collects seconds of pictures, and cannot be
 stopped while it waits. Pictures here come one by one, as they were sent.
 """
@@ -10,6 +12,8 @@ import base64
 import contextlib
 import re
 import socket
+import threading
+import time
 import urllib.parse
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 
@@ -22,6 +26,9 @@ from hcr_runtime.errors import CameraError
 
 # Seconds to connect, and for which a stream may send nothing.
 SILENT_SECONDS = 10.0
+# A snapshot is asked for so often (seconds from request to request): what lies still is read as
+# well as in a stream, and cameras that take long for each are not busy with this alone.
+SNAPSHOT_SECONDS = 0.2
 # No picture is larger (bytes).
 MOST_BYTES = 32_000_000
 _CHUNK = 65_536
@@ -32,7 +39,7 @@ _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
 class MjpegStream:
-    """A stream that is open.
+    """A stream that is open, or a snapshot that is fetched again.
 
     Args:
         url: Its address; a user and password in it are sent as basic authentication.
@@ -43,7 +50,12 @@ class MjpegStream:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._rest = b""
+        self._stopped = threading.Event()
+        self._ask()
+
+    def _ask(self) -> None:
+        url = self._url
+        self._rest, self._came, self._asked = b"", False, time.monotonic()
         try:
             self._connection, self._socket = _connect(url)
             self._response = _answer(self._connection, url)
@@ -63,15 +75,17 @@ class MjpegStream:
                 hint = "name a user and a password: http://USER:PASSWORD@..."
             raise CameraError(
                 f"{shown(url)} answers {status} with {kind}",
-                allowed="200 with multipart/x-mixed-replace",
+                allowed="200 with multipart/x-mixed-replace or image/jpeg",
                 hint=hint,
             )
+        self._snapshot = kind.startswith("image/")
 
     def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
         """Wait for the next picture; see `camera.Capture`."""
         while True:
             data, self._rest = _next_picture(self._rest)
             if data:
+                self._came = True
                 return (recording.decode(data) if _is_whole(data) else None), data
             if len(self._rest) > MOST_BYTES:
                 raise CameraError(f"{shown(self._url)} sends no pictures")
@@ -79,12 +93,26 @@ class MjpegStream:
                 chunk = self._response.read1(_CHUNK)
             except (OSError, HTTPException, ValueError) as error:
                 raise CameraError(f"{shown(self._url)} broke off ({error})") from error
-            if not chunk:
+            if chunk:
+                self._rest += chunk
+            elif self._snapshot:
+                self._ask_again()
+            else:
                 raise CameraError(f"{shown(self._url)} ended")
-            self._rest += chunk
+
+    def _ask_again(self) -> None:
+        """Fetch the next snapshot when it is due."""
+        self.close()
+        if not self._came:
+            kind = self._response.headers.get_content_type()
+            raise CameraError(f"{shown(self._url)} answers with {kind}, and no whole JPEG in it")
+        if self._stopped.wait(max(0.0, self._asked + SNAPSHOT_SECONDS - time.monotonic())):
+            raise CameraError(f"{shown(self._url)} was closed")
+        self._ask()
 
     def interrupt(self) -> None:
         """Make a `read` that waits in another thread end at once."""
+        self._stopped.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

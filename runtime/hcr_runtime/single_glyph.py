@@ -9,7 +9,7 @@ from hcr_runtime.arguments import check_type, received
 from hcr_runtime.colour import gray_of_ink
 from hcr_runtime.components import BOX_SHARE
 from hcr_runtime.errors import HcrError
-from hcr_runtime.image import GrayImage, ImageLike, check_size, read_pixels, to_gray
+from hcr_runtime.image import GrayImage, ImageLike, check_size, read_pixels
 from hcr_runtime.limits import DEFAULT_LIMITS, Limits
 from hcr_runtime.segment import Box
 
@@ -126,7 +126,7 @@ def crop_glyph(frame: ImageLike, box: Box, *, limits: Limits = DEFAULT_LIMITS) -
     >>> crop_glyph(paper, Box(150, 100, 6, 60)).shape
     (109, 109)
     """
-    gray = to_gray(frame, limits=limits)
+    gray = gray_of_ink(read_pixels(frame, limits=limits))
     check_type("box", box, Box, hint="largest_glyph finds one")
     box = _inside(box, gray)
     rim = max(2, max(box.width, box.height) // 16)

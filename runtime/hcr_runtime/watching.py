@@ -22,11 +22,12 @@ from hcr_runtime.address import ALLOWED
 from hcr_runtime.arguments import check_choice, check_type, is_number, received
 from hcr_runtime.camera import frames
 from hcr_runtime.classifier import Classifier
+from hcr_runtime.colour import gray_of_ink
 from hcr_runtime.errors import CameraError, HcrError
 from hcr_runtime.followed import Followed
 from hcr_runtime.frame import Frame
 from hcr_runtime.glance import LEAST_SIDE, is_noisy, may_hold_letters
-from hcr_runtime.image import GrayImage, to_gray
+from hcr_runtime.image import GrayImage, Pixels, read_pixels
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.single_glyph import crop_glyph, largest_glyph
@@ -141,10 +142,10 @@ class Watcher:
         # A page is searched often enough to follow it, not in every frame: that is dear.
         if self.mode == "page" and frame.seconds - self._now < self._interval():
             return []
-        gray = to_gray(frame.image)
-        self._follow_size(gray.shape[1], gray.shape[0])
+        pixels = read_pixels(frame.image)
+        self._follow_size(pixels.shape[1], pixels.shape[0])
         before, self._now = self._now, frame.seconds
-        found = self._find(gray)
+        found = self._find(pixels)
         gone = self._overdue() + self._place([box for box, _ in found])
         if math.isfinite(before):
             self._steps.append(self._now - before)
@@ -157,18 +158,21 @@ class Watcher:
         self.glyphs = []
         return events
 
-    def _find(self, gray: GrayImage) -> list[tuple[Box, GrayImage]]:
+    def _find(self, pixels: Pixels) -> list[tuple[Box, GrayImage]]:
         """What may be a character, with its writing box."""
-        least = LEAST_SIDE * min(gray.shape)
+        height, width = pixels.shape[:2]
+        least = LEAST_SIDE * min(height, width)
         if self.mode == "page":
             return [
                 (glyph.box, glyph.crop)
-                for glyph in self._page_glyphs(gray)
+                for glyph in self._page_glyphs(gray_of_ink(pixels))
                 if not glyph.touching and longer_side(glyph.box) >= least
             ]
         # One character is asked for; it may be large, where a page's letters are small.
-        guide = guide_box(gray.shape[1], gray.shape[0])
-        inside = gray[guide.top : guide.top + guide.height, guide.left : guide.left + guide.width]
+        guide = guide_box(width, height)
+        inside = gray_of_ink(
+            pixels[guide.top : guide.top + guide.height, guide.left : guide.left + guide.width]
+        )
         box = largest_glyph(inside)
         if box is None or longer_side(box) < least:
             return []
@@ -224,11 +228,15 @@ class Watcher:
 
     def _ordered(self, glyphs: list[Followed]) -> list[Followed]:
         if len(glyphs) < 2:
+            for glyph in glyphs:
+                glyph.line = 0
             return glyphs
         boxes = [glyph.path.box for glyph in glyphs]
         size = float(np.median([longer_side(box) for box in boxes]))
         direction = self.classifier.spec.direction
         places = reading_order(np.array([centre(box) for box in boxes]), size, direction)
+        for glyph, (line, _) in zip(glyphs, places, strict=True):
+            glyph.line = line
         return [glyph for _, glyph in sorted(zip(places, glyphs, strict=True), key=lambda x: x[0])]
 
     def _read(self, crops: dict[Box, GrayImage]) -> None:
@@ -244,6 +252,7 @@ class Watcher:
         for position, glyph in enumerate(self.glyphs):
             if glyph.successor is not None and glyph.succeeded:
                 events.append(self._event("gone", glyph))
+                glyph.successor.line = glyph.line
                 self.glyphs[position] = glyph = glyph.successor
             if glyph.state == "seen" and glyph.evidence.best:
                 self._told += 1

@@ -44,6 +44,25 @@ def test_minimal_loop_reads_photographs(samples_dir: Path) -> None:
     assert letters == ["ع", "ب", "ه", "ج", "ك", "س", "و", "ي"]
 
 
+def test_minimal_loop_without_an_image(samples_dir: Path) -> None:
+    done = run(samples_dir / "read_letters.py")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "IMAGE" in done.stderr
+
+
+def test_sorter_ends_as_it_is_told_to(
+    samples_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sort = load(samples_dir / "sort_letters.py")
+
+    def interrupted(source: str) -> Iterator[Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sort, "frames", interrupted)
+    assert sort.main("0") == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_sorter_acts_once_on_the_clip(samples_dir: Path) -> None:
     done = run(samples_dir / "sort_letters.py", samples_dir / "photos" / "clip.avi")
     assert done.returncode == 0, done.stderr
@@ -108,6 +127,19 @@ def test_service_answers_as_the_classifier_does(client: TestClient, samples_dir:
     assert "hcr_batch_size_sum 8.0" in metrics.text
     assert "hcr_waiting 0.0" in metrics.text
     assert "hcr_inside 0.0" in metrics.text
+
+
+def test_service_sees_through_a_highlighter(client: TestClient, samples_dir: Path) -> None:
+    letter = cv2.imread(str(samples_dir / "arabic-letters" / "test" / "U+0633" / "03.png"), 0)
+    picture = np.full((200, 200, 3), 235, np.uint8)
+    picture[40:160, 20:180] = 190, 120, 250
+    part = picture[50:150, 50:150]
+    part[:] = np.minimum(part, cv2.resize(letter, (100, 100))[:, :, None])
+    sent = cv2.imencode(".png", picture)[1].tobytes()
+    answer = client.post("/classify", content=sent).json()
+    assert answer == Classifier.load("arabic-letters").classify(sent).to_dict()
+    assert answer["accepted"]
+    assert answer["label"] == "س"
 
 
 def test_service_refuses_what_is_no_image_or_too_large(
@@ -199,14 +231,14 @@ def test_requests_that_are_received_or_decoded_are_bounded_too(
 ) -> None:
     """Decoding is held up: two uploads are inside, the third is refused before it is read."""
     go, decoding = threading.Event(), threading.Semaphore(0)
-    inner = service.to_gray
+    inner = service.decode
 
     def held(*arguments: object) -> object:
         decoding.release()
         assert go.wait(30)
         return inner(*arguments)
 
-    monkeypatch.setattr(service, "to_gray", held)
+    monkeypatch.setattr(service, "decode", held)
     made = service.Service(Classifier.load("arabic-letters"), max_inside=2)
     photo = (samples_dir / "photos" / "beh-blue-pen.jpg").read_bytes()
     with TestClient(service.make_app(made)) as client, ThreadPoolExecutor(2) as pool:

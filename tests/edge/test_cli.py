@@ -134,12 +134,18 @@ def test_classify_among_some_letters(cli, letters: Path) -> None:
     assert "Ж" in answer.err
 
 
-def test_standard_input_is_an_image(cli, letters: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_an_image(
+    cli, letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = (letters / "seen" / "0.png").read_bytes()
-    for command in ("classify", "read"):
+    for command in (("classify",), ("read",), ("explain", "--json", "--out", tmp_path / "why.png")):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-        assert "س" in cli(command, "-").out
+        assert "س" in cli(*command, "-").out
     monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_bytes(data)  # a file that is called so
+    for command in ("classify", "read"):
+        assert "س" in cli(command, "./-").out
     answer = cli("classify", "-")
     assert (answer.code, answer.errors) == (2, ["error: the image is empty (0 bytes)"])
 

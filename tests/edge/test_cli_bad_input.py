@@ -30,6 +30,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, samples_dir: Path, exported: 
     """A folder with every sort of bad file; the commands run in it."""
     root = tmp_path_factory.mktemp("bad")
     (root / "text.png").write_text("no image", encoding="utf-8")
+    (root / "text.avi").write_text("no video", encoding="utf-8")
     (root / "empty.png").write_bytes(b"")
     _cut(samples_dir / "arabic-letters" / "test" / "U+0628" / "00.png", root / "cut.png")
     _cut(samples_dir / "photos" / "beh-blue-pen.jpg", root / "cut.jpg")
@@ -105,6 +106,8 @@ def refused(
         # Videos.
         (("webcam", "--no-window", "--source", "absent.avi"), "there is no video absent.avi"),
         (("webcam", "--no-window", "--source", "text.png"), "text.png"),
+        (("webcam", "--no-window", "--source", "text.avi"), "is it a video, and whole?"),
+        (("synth", "measure", "absent.avi"), "there is no video absent.avi"),
         (("webcam", "--no-window", "--source", "99"), "camera 99 cannot be opened"),
         (("webcam", "--source", "text.png"), "--no-window"),  # no screen
         # Model files.
@@ -139,6 +142,7 @@ def refused(
         (("evaluate", NAME, "--dataset", "ahcd"), "HCR_EDGE_DATA"),
         (("evaluate", NAME, "--dataset", "samples", "--split", "dev"), "no split 'dev'"),
         (("evaluate", NAME, "--dataset", "folder:absent"), "there is no folder absent"),
+        (("evaluate", NAME, "--dataset", "folder:text.png"), "text.png: it is a file"),
         (("evaluate", NAME, "--dataset", "folder:folder"), "holds no images"),
         (("evaluate", NAME, "--dataset", "folder:persian"), "found: peh"),
         (("export", NAME, "--out", "new", "--data-dir", "damaged"), "is damaged"),
@@ -159,6 +163,8 @@ def refused(
         (("export", NAME, "--out", "bundle"), "bundle exists; give --overwrite"),
         (("export", NAME, "--out", "folder"), "folder exists"),
         (("export", NAME, "--out", "letters", "--overwrite"), "letters exists and is no bundle"),
+        # No --overwrite would help.
+        (("export", NAME, "--out", "letters"), "letters exists and is no bundle; choose another"),
         (("export", NAME, "--out", "text.png/new"), "cannot write"),
         (("train", "--arch", "edge-s", "--out", "text.png"), "text.png is a file"),
         (("train", "--arch", "edge-s", "--out", "letters"), "letters is no run folder"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ from pathlib import Path
 import onnx
 import onnx.numpy_helper
 import pytest
+from rich.console import Console
 
+from hcr_edge.cli.training import _TrainingBar
 from hcr_edge.recipe import load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
@@ -231,6 +234,15 @@ def test_what_is_done_is_not_interrupted(number: signal.Signals) -> None:
     assert (process.returncode, told) == (0, "")
 
 
+def test_interrupted_before_a_command_begins(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hcr_edge.cli.app.app", interrupted)
+    answer = cli("models")
+    assert (answer.code, answer.out, answer.err) == (130, "", "error: interrupted\n")
+
+
 def test_interrupted_training_says_how_to_go_on(
     cli, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,3 +311,17 @@ def test_device_commands_need_no_extra(arguments: tuple[str, ...]) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     if "--json" in arguments:
         json.loads(result.stdout)
+
+
+def test_training_bar_says_what_goes_on() -> None:
+    def shown() -> str:
+        console = Console(file=io.StringIO(), width=100)
+        console.print(bar.progress.get_renderable())
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+    bar = _TrainingBar(load_recipe("ahcd-baseline", epochs=3))
+    assert shown().startswith("reading the images")
+    assert "None" not in shown()
+    bar.step(2, 5, 20, 1.25)
+    assert shown().startswith("epoch 2/3")
+    assert "5/20  loss 1.250" in shown()

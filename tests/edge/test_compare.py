@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from hcr_edge.compare import Compared, is_recipe, measure_model, write_comparison
@@ -49,6 +51,39 @@ def test_the_command_trains_goes_on_and_measures(cli, data_dir: Path, tmp_path: 
     assert model.stat().st_mtime_ns == trained, "a finished run is not run again"
 
 
+def test_models_of_other_classes(cli, tmp_path: Path) -> None:
+    """What the model lacks is named, and which of the models it is, before anything is trained."""
+    command = ("compare", "--recipes", "lenet5,arabic-letters,persian-digits", "--dataset")
+    answer = cli(*command, f"folder:{_two_letters(tmp_path, 'ا', 'ب')}", "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert answer.errors[-1].startswith("error: persian-digits, which reads ۰ ۱ ۲ ۳ ")
+    assert "(found: ا, ب)" in answer.errors[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_one_model_lacks(cli, tmp_path: Path) -> None:
+    mine = f"folder:{_two_letters(tmp_path, 'ا', 'A')}"
+    command = ("compare", "--recipes", "arabic-letters,latin-letters", "--dataset", mine)
+    answer = cli(*command, "--out", tmp_path / "out", "--json")
+    assert answer.code == 0, answer.err
+    tests = {item["name"]: item["test_set"] for item in answer.json["systems"]}
+    assert tests == {
+        "arabic-letters": "folder letters all without A",
+        "latin-letters": "folder letters all without ا",
+    }
+    assert "not all were measured on the same images" in answer.err
+
+
+def _two_letters(folder: Path, *letters: str) -> Path:
+    root = folder / "letters"
+    for letter in letters:
+        (root / letter).mkdir(parents=True)
+        paper = np.full((40, 40), 255, np.uint8)
+        paper[8:32, 18:22] = 0
+        cv2.imencode(".png", paper)[1].tofile(root / letter / "1.png")
+    return root
+
+
 def test_recipes_are_trained_and_models_measured(tmp_path: Path) -> None:
     assert is_recipe("lenet5")
     assert is_recipe("mine.yaml")
@@ -64,7 +99,8 @@ def test_an_unfinished_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        ("lenet5,lennet5", "there is no model 'lennet5'"),
+        ("lenet5,lennet5", "there is no model 'lennet5', and no recipe"),
+        ("lenet5,lennet5", "did you mean lenet5"),
         ("lenet5,arabic-letters", "measure arabic-letters"),  # on what?
         ("a/mine.yaml,b/mine.yaml", "in one folder, mine"),
     ],
@@ -80,6 +116,15 @@ def test_mistakes_show_before_the_first_training(
     assert answer.code == 2
     assert says in answer.errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_folders_place(cli, tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    answer = cli("compare", "--recipes", "lenet5", "--dataset", "absent", "--out", tmp_path / "out")
+    assert (answer.code, answer.errors) == (
+        2,
+        [f"error: {tmp_path / 'out'} is a file; allowed: a folder"],
+    )
 
 
 def test_nothing_to_compare(cli, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ def test_teachers_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "seen", [{"protocol": "writers"}, {"dataset": "ahcd", "test_dataset": "hijja"}]
+    "seen",
+    [{"protocol": "writers"}, {"dataset": "ahcd", "test_dataset": "hijja"}, {"split": "a.json"}],
 )
 def test_teachers_do_not_pass_on_what_the_test_holds(seen: dict[str, str]) -> None:
     """They were trained on it, or may have been."""
@@ -144,6 +145,10 @@ def test_changes_replace_fields_and_none_does_not(tmp_path: Path) -> None:
         ("schedule: linear", "schedule"),
         ("schedule: [cosine]", "schedule"),
         ("protocol: random", "protocol"),
+        ("split: 3", "split is 3"),
+        ("split: a.json:test", "split is 'a.json:test'"),
+        ("split: a.json\nprotocol: writers", "protocol is 'writers' beside a split"),
+        ("split: a.json\ntest_dataset: hijja", "a split beside a test_dataset"),
         ("fold: 5", "fold"),
         ("fold: -1", "fold"),
         ("validation_share: 1", "validation_share"),
@@ -210,7 +215,9 @@ def test_wrong_field_is_named(line: str, says: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["name: mine", "arch: edge-s"])
 def test_what_has_no_default_must_be_there(line: str, tmp_path: Path) -> None:
     missing = "arch" if line.startswith("name") else "name"
-    with pytest.raises(RecipeError, match=missing):
+    with pytest.raises(
+        RecipeError, match=f"does not say its {missing}; allowed: at least name, arch"
+    ):
         load_recipe(_write(tmp_path, line))
 
 

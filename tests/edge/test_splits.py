@@ -226,6 +226,8 @@ def _damage(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda d: d.pop("parts"), "is no split file"),
         (lambda d: d["parts"]["val"].update(positions=[0, 240]), "names images that are not there"),
         (lambda d: d["parts"]["val"].update(positions=[-1]), "names images that are not there"),
+        (lambda d: d["parts"]["val"].update(positions=[0, 0]), "images of .* are named twice"),
+        (lambda d: d["parts"]["val"].update(d["parts"]["test"]), "images of test are named twice"),
         (lambda d: d["parts"]["val"].update(positions=[[0]]), "is no split file"),
         (lambda d: d["parts"]["val"].update(positions=[True]), "is no split file"),
         (lambda d: d["parts"]["val"].update(positions=[1 << 70]), "is no split file"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -147,3 +150,18 @@ def test_command_makes_and_measures(cli, tmp_path: Path) -> None:
 def test_mistakes_are_named(cli, options: tuple[str, ...], problem: str) -> None:
     answer = cli("synth", "video", *options)
     assert (answer.code, problem in answer.errors[0]) == (2, True)
+
+
+def test_how_far_it_is_is_told(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def working(message: str) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(update=told.append)
+
+    monkeypatch.setattr("hcr_edge.cli.synth.working", working)
+    brief = ("--count", "1", "--distract", "0", "--size", "160x120")
+    answer = cli("synth", "video", "--out", tmp_path / "clip.avi", *brief)
+    assert answer.code == 0, answer.err
+    assert told[0].startswith("drawing 0 of ")
+    assert told[1].startswith("drawing 1 of ")

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from hcr_edge.augment import Augmentation
 from hcr_edge.batches import LEAST_EPOCH, InkBatches
 from hcr_edge.datasets import Dataset, load_dataset
+from hcr_edge.datasets.splits import make_split
 from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.labels import ARABIC_LETTERS
-from hcr_edge.protocol import split_dataset
+from hcr_edge.protocol import protocol_of, split_dataset
 from hcr_edge.recipe import FOLDS, Recipe, load_recipe
 from hcr_edge.run_folder import EpochRow, State
 from hcr_edge.train import calibrate, fit_temperature, scores, tensors, train
@@ -299,6 +300,73 @@ def test_two_folders_of_ones_own_are_two_sources(tmp_path: Path) -> None:
     again = Recipe("m", "edge-nano", dataset=own[0], test_dataset=f"{own[0]}/../mine")
     with pytest.raises(RecipeError, match="both dataset and test_dataset"):
         split_dataset(again, None)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    """Two letters, 30 images each, of nobody in particular."""
+    rng = np.random.default_rng(0)
+    for letter in "ات":
+        (tmp_path / "own" / letter).mkdir(parents=True)
+        for i in range(30):
+            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
+    return f"folder:{tmp_path / 'own'}"
+
+
+def _write_split(path: Path, spec: str, **options: Any) -> dict[str, list[Any]]:
+    """Write a split file; returns the images of each part."""
+    data = load_dataset(spec, "all")
+    split = make_split(data, "random", **options)
+    path.write_text(json.dumps(split.to_dict()), encoding="utf-8")
+    return {name: [data.images[i] for i in found] for name, found in split.parts.items()}
+
+
+def test_a_split_that_was_written_down_is_trained_on(own: str, tmp_path: Path) -> None:
+    listed = _write_split(tmp_path / "mine.json", own, seed=5)
+    recipe = Recipe("m", "edge-nano", dataset=own, split=str(tmp_path / "mine.json"))
+    parts = dict(zip(("train", "val", "test"), split_dataset(recipe, None), strict=True))
+    assert {name: list(part.images) for name, part in parts.items()} == listed
+    assert len(listed["val"]) == 6
+    assert protocol_of(recipe, parts["test"]) == "mine.json"
+
+
+def test_a_split_without_validation_holds_some_of_its_training_out(
+    own: str, tmp_path: Path
+) -> None:
+    listed = _write_split(tmp_path / "mine.json", own, val=0.0)
+    recipe = Recipe("m", "edge-nano", dataset=own, split=str(tmp_path / "mine.json"))
+    training, validation, test = split_dataset(recipe, None)
+    assert validation.split == "validation"
+    assert 0 < len(validation) < len(training)
+    assert sorted([*training.images, *validation.images]) == sorted(listed["train"])
+    assert list(test.images) == listed["test"]
+
+
+@pytest.mark.parametrize("options", [{"folds": 3}, {"test": 0.0}])
+def test_a_split_without_a_test(options: dict[str, Any], own: str, tmp_path: Path) -> None:
+    _write_split(tmp_path / "mine.json", own, **options)
+    recipe = Recipe("m", "edge-nano", dataset=own, split=str(tmp_path / "mine.json"))
+    with pytest.raises(RecipeError, match=r"gives nothing to .*it has .*without --folds"):
+        split_dataset(recipe, None)
+
+
+def test_a_split_of_other_images(own: str, tmp_path: Path) -> None:
+    _write_split(tmp_path / "mine.json", own)
+    recipe = Recipe("m", "edge-nano", dataset="samples", split=str(tmp_path / "mine.json"))
+    with pytest.raises(DataError, match=r"was made for .*name that data set"):
+        split_dataset(recipe, None)
+
+
+def test_the_default_split_written_down_is_the_default(data_dir: Path) -> None:
+    """So what was trained unasked can be trained again from the list."""
+    plain = Recipe("m", "edge-nano", dataset="comnist-cyrillic")
+    listed = replace(plain, split="docs/splits/comnist-cyrillic.json")
+    for own, other in zip(
+        split_dataset(plain, data_dir), split_dataset(listed, data_dir), strict=True
+    ):
+        assert own.labels.tolist() == other.labels.tolist()
+        assert all((a == b).all() for a, b in zip(own.images, other.images, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,37 @@ def test_text_grows(cli, clip: Path, tmp_path: Path) -> None:
     assert text.read_text(encoding="utf-8") == "بسوبسو"
 
 
+def test_text_has_the_lines_of_a_page(cli, samples_dir: Path, tmp_path: Path) -> None:
+    """In guide mode letters follow one another; of a page their lines are kept, and of another."""
+    letters = samples_dir / "arabic-letters" / "test"
+
+    def page(**places: tuple[int, int]) -> Any:
+        paper = np.full((480, 640), 235, np.uint8)
+        for letter, (left, top) in places.items():
+            file = letters / f"U+{ord(letter):04X}" / "03.png"
+            image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+            image = cv2.bitwise_not(image) if np.median(image) < 100 else image
+            part = paper[top : top + 110, left : left + 110]
+            part[:] = np.minimum(part, cv2.resize(image, (110, 110)))
+        return cv2.cvtColor(paper, cv2.COLOR_GRAY2BGR)
+
+    first = {"س": (450, 60), "ب": (260, 60)}
+    pages = [
+        *[page(**first)] * 15,
+        *[page(**first, و=(450, 300), ك=(260, 300))] * 15,
+        *[page()] * 20,
+        *[page(ح=(260, 60))] * 15,
+    ]
+    recording, text = tmp_path / "pages.tar", tmp_path / "letters.txt"
+    with Recorder(recording) as recorder:
+        for index, image in enumerate(pages):
+            recorder.add(Frame(index, index / 10, image))
+    for _ in range(2):
+        options = ("--source", recording, "--no-window", "--mode", "page", "--text", text)
+        assert cli("webcam", *options).code == 0
+    assert text.read_text(encoding="utf-8") == "\n".join(2 * ["سب", "وك", "ح"])
+
+
 def test_text_that_cannot_be_written_is_told_at_once(cli, tmp_path: Path) -> None:
     recording = tmp_path / "recording.tar"
     with Recorder(recording) as recorder:  # nothing is ever stable in it

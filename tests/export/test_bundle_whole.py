@@ -14,6 +14,7 @@ from hcr_export import onnx as onnx_format
 from hcr_export._keras import keras
 from hcr_export.artifacts import Limits, choose
 from hcr_export.bundle import ArtifactError, export_bundle
+from hcr_export.contents import add_reports
 from hcr_export.keras_file import KerasFile, load_keras, save_keras
 from hcr_export.manifest import BundleError, read_manifest
 from hcr_export.parity_report import ParityReport
@@ -247,6 +248,13 @@ def test_a_link_to_nowhere_is_in_the_way(export: Export, tmp_path: Path) -> None
         with pytest.raises(BundleError):
             export(tmp_path / "link", overwrite=overwrite)
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_report_that_cannot_take_its_place_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "matrix.md").mkdir()
+    with pytest.raises(BundleError, match="cannot write into"):
+        add_reports(tmp_path, {"matrix.md": b"| engine |"})
+    assert [item.name for item in tmp_path.iterdir()] == ["matrix.md"]
 
 
 @pytest.mark.parametrize("below", ["bundle", "deeper/bundle"])

@@ -63,6 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "text/html")
             self.end_headers()
             return
+        if self.path.startswith("/snapshot"):
+            data = self.server.pictures[self.server.sent % len(self.server.pictures)]
+            self.server.sent += 1
+            self.send_response(200)
+            self.send_header("Content-Type", f"image/{self.path.rpartition('.')[2]}")
+            self.end_headers()
+            self.wfile.write(data)
+            return
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=cut")
         self.end_headers()
@@ -110,6 +118,47 @@ def test_stream_goes_on_where_the_connection_was_cut(camera: Camera) -> None:
     assert min(steps) > 0
     assert sum(steps) < camera.sent
     assert [frame.index for frame in read] == sorted({frame.index for frame in read})
+
+
+def test_snapshots_are_fetched_again_at_their_rate(
+    camera: Camera, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One picture for each request: no stream that broke off, and not as fast as it goes."""
+    start = time.monotonic()
+    with LiveSource(camera.url + "/snapshot.jpeg") as live:
+        read = list(islice(live, 4))
+        assert (live.state, live.reopened) == ("live", 0)
+    assert time.monotonic() - start >= 3 * hcr_runtime.mjpeg.SNAPSHOT_SECONDS
+    assert [frame.encoded for frame in read] == camera.pictures[:4]
+    assert camera.connections <= 5
+    assert not caplog.records
+
+
+def test_letters_are_read_from_snapshots(
+    camera: Camera, samples_dir: Path, classifier: Classifier
+) -> None:
+    camera.pictures = [(samples_dir / "photos" / "waw-red-pen.jpg").read_bytes()]
+    events = islice(watch(camera.url + "/snapshot.jpeg", classifier), 2)
+    assert [(event.event, event.label) for event in events] == [("looking", "و"), ("stable", "و")]
+
+
+def test_a_snapshot_that_is_due_later_is_not_waited_for(
+    camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hcr_runtime.mjpeg, "SNAPSHOT_SECONDS", 60.0)
+    monkeypatch.setattr(hcr_runtime.live, "STOP_SECONDS", 10.0)
+    with LiveSource(camera.url + "/snapshot.jpeg") as live:
+        next(iter(live))
+        start = time.monotonic()
+    assert time.monotonic() - start < 8
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", jpeg(90)[:-200]])
+def test_a_snapshot_that_is_no_picture(camera: Camera, data: bytes) -> None:
+    camera.pictures = [data]
+    with pytest.raises(CameraError, match="answers with image/png, and no whole JPEG in it"):
+        next(frames(camera.url + "/snapshot.png"))
+    assert camera.connections == 1
 
 
 def test_damaged_pictures_are_counted_and_left_out(camera: Camera) -> None:

@@ -187,6 +187,14 @@ def test_crop_is_a_writing_box_on_the_same_paper(letter: Letter) -> None:
     assert cv2.boundingRect(np.uint8(crop < 100)) == (49, 49, 120, 120)
 
 
+def test_crop_of_a_marked_glyph_is_without_its_mark() -> None:
+    frame = np.full((480, 640, 3), (236, 240, 240), np.uint8)
+    frame[150:290, 120:400] = 180, 112, 235
+    frame[180:260, 250:266] = 40
+    crop = crop_glyph(frame, Box(250, 180, 16, 80))
+    assert (crop < 200).sum() == 16 * 80
+
+
 def test_photos_are_read_from_their_glyph(classifier: Classifier, samples_dir: Path) -> None:
     for file in sorted((samples_dir / "photos").glob("*.jpg")):
         box = largest_glyph(file)

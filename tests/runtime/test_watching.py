@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from hcr_runtime import Classifier, Event, Frame, HcrError, ModelSpec, watch
 from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.tracking import Path, match
-from hcr_runtime.watching import Watcher
+from hcr_runtime.watching import MODES, Mode, Watcher
 
 Image = NDArray[np.uint8]
 Tile = Callable[..., Image]
+Colour = tuple[int, int, int]
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +72,26 @@ def test_a_letter_is_told_once(classifier: Classifier, tile: Tile) -> None:
     assert stable.to_dict()["box"] == [
         *(stable.box.left, stable.box.top, stable.box.width, stable.box.height)
     ]
+
+
+@pytest.mark.parametrize(
+    ("ink", "ground", "mark"),
+    [
+        ((45, 42, 40), (236, 240, 240), (180, 112, 235)),  # a pink mark below a letter
+        ((30, 48, 220), (80, 125, 50), None),  # red ink on a green sheet, as bright as it is
+    ],
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_colours_are_seen_through(
+    classifier: Classifier, tile: Tile, mode: Mode, ink: Colour, ground: Colour, mark: Colour | None
+) -> None:
+    bare = np.full((480, 640, 3), ground, np.uint8)
+    if mark is not None:
+        bare[150:280, 210:430] = mark
+    cover = paper((tile("seen"), 240, 160, 160))[:, :, :1] / np.float32(235)
+    shown = (bare * cover + np.float32(ink) * (1 - cover)).astype(np.uint8)
+    events = list(watch(film((bare, 0.5), (shown, 1.5)), classifier, mode))
+    assert told(events) == [("looking", "seen"), ("stable", "seen"), ("gone", "seen")]
 
 
 @pytest.mark.parametrize("rate", [1.0, 5.0, 15.0, 100.0])
