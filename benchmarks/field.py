@@ -4,8 +4,8 @@
 ruled paper, in a form's cell, in a shadow, out of focus, by a sensor that is noisy, or small in a
 large photograph: how many are read, how many are answered, and how many of these wrongly, by
 `Classifier.classify` and by its first look alone (`Classifier.classify_glyphs`). AHCD's letters, so
-damaged, steered the second look (docs/experiments/photographs.md): their figures are kind; those of the other
-sets steered nothing.
+damaged, steered the second look (docs/experiments/photographs.md): their figures are kind; those of
+the other sets steered nothing.
 """
 
 from __future__ import annotations
