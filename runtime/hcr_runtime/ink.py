@@ -55,7 +55,7 @@ class Extent:
         lined: Whether there are thin bars on two opposite sides of such an image: the ends of a
             ruled line, of the edge of a form's cell, or of a tight crop's stroke.
         solid: Whether so large a box is nearly all ink: a bold letter, or a sheet of paper.
-        ringed: Whether a ring or a box lies around the glyph; see `find_inside`.
+        ringed: Whether a ring or a box lies around the glyph; see `is_ringed`.
     """
 
     left: int

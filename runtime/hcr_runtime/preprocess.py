@@ -59,6 +59,9 @@ KEPT = 0.5
 # ring around a letter: around what is so long, in shares of its shorter side, and so many pixels
 # away from its sides.
 RING, HOLLOW, INNER, CLEAR = 0.9, 0.4, 0.1, 2
+# A ring that a letter touches has as many pixels a side at least; wherever it is crossed, it is so
+# near to its box's sides, of which it is ink in so little. Something is in its middle.
+LEAST_RING, FILLED, CROSSED, NEAR, MIDDLE = 24, 0.55, (0.3, 0.5, 0.7), 0.15, (0.3, 0.7)
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -74,7 +77,7 @@ class GlyphBox(NamedTuple):
         stroke: Width of its strokes.
         specks: Connected components of the image's ink that are as small as `SPECK`.
         area: Pixels of the glyph's main parts.
-        ringed: Whether one of its main parts may be a ring around another; see `find_inside`.
+        ringed: Whether one of its main parts may be a ring around another; see `is_ringed`.
     """
 
     left: int
@@ -162,10 +165,10 @@ def prepare(
     gray = gray_of_ink(read_pixels(image))
     ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
     if lines and box is not None and box.ringed:
-        from hcr_runtime.rings import find_inside  # hardly any letter asks for it
+        from hcr_runtime.rings import is_ringed  # hardly any letter asks for it
 
         mask = np.asarray(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        extent = replace(extent, ringed=find_inside(mask) is not None)
+        extent = replace(extent, ringed=is_ringed(mask))
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -280,7 +283,8 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     least = min(MAIN_SHARE * sum(areas), max(areas))
     main = [part for part in parts if part[4] >= least]
     left, top, right, bottom = _union(main)
-    ringed = len(main) > 1 and _may_be_ringed(main, right - left, bottom - top)
+    box = left, top, right - left, bottom - top
+    ringed = (len(main) > 1 and _may_be_ringed(main, *box[2:])) or _may_be_ring(main, mask, box)
     dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
     reach = DOT_REACH * max(right - left, bottom - top)
     bounds = left - reach, top - reach, right + reach, bottom + reach
@@ -320,6 +324,29 @@ def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:
                 for part in main
             )
     return False
+
+
+def _may_be_ring(main: list[list[int]], mask: GrayImage, box: tuple[int, int, int, int]) -> bool:
+    """Whether the largest part of a glyph may be a ring that a letter touches from within."""
+    left, top, width, height = box
+    if min(width, height) < LEAST_RING:
+        return False
+    if not any(
+        part[2] >= RING * width and part[3] >= RING * height and part[4] < FILLED * width * height
+        for part in main
+    ):
+        return False
+    ink = mask[top : top + height, left : left + width]
+    rows, columns = ([round(share * length) for share in MIDDLE] for length in ink.shape)
+    if not ink[slice(*rows), slice(*columns)].any():
+        return False
+    across, down = round(NEAR * width), round(NEAR * height)
+    for share in CROSSED:
+        row, column = ink[round(share * height)], ink[:, round(share * width)]
+        ends = row[:across], row[-across:], column[:down], column[-down:]
+        if not all(end.any() for end in ends):
+            return False
+    return True
 
 
 def _is_round(part: GrayImage) -> bool:
