@@ -39,6 +39,7 @@ from hcr_runtime.ink import (
     shrink,
 )
 from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
+from hcr_runtime.underlines import underlines
 
 # Connected components with this share of the ink are the glyph's main parts.
 MAIN_SHARE = 0.05
@@ -78,6 +79,7 @@ class GlyphBox(NamedTuple):
         specks: Connected components of the image's ink that are as small as `SPECK`.
         area: Pixels of the glyph's main parts.
         ringed: Whether one of its main parts may be a ring around another; see `is_ringed`.
+        underlined: Whether the lowest of its parts is a line under the others.
     """
 
     left: int
@@ -88,6 +90,7 @@ class GlyphBox(NamedTuple):
     specks: int
     area: int
     ringed: bool = False
+    underlined: bool = False
 
 
 class Found(NamedTuple):
@@ -164,6 +167,8 @@ def prepare(
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
     gray = gray_of_ink(read_pixels(image))
     ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
+    if box is not None and box.underlined:
+        extent = replace(extent, underlined=True)
     if lines and box is not None and box.ringed:
         from hcr_runtime.rings import is_ringed  # hardly any letter asks for it
 
@@ -308,7 +313,9 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])
     specks = sum([size <= SPECK for size in areas])
-    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area, ringed)
+    lined = len(parts) > 1 and bool(underlines(parts, stroke))
+    box = left + x0, top + y0, right + x0, bottom + y0
+    return GlyphBox(*box, stroke, specks, area, ringed, lined)
 
 
 def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
+from hcr_runtime.ink import stroke_width
 from hcr_runtime.preprocess import INNER
 
 # Drawn by hand a ring has gaps, of so much of the image's longer side at most. One that is wider
@@ -20,12 +21,10 @@ BLOT = 0.62
 # Where strokes go inwards from a ring for so much of its shorter side, a letter touches it. Such a
 # ring is so nearly convex, as no letter's outline is, and as thin as so much of its shorter side.
 # The letter is so many strokes away from its outer side.
-TOUCHING, CONVEX, THIN, BAND = 0.6, 0.965, 0.22, 1.25
+TOUCHING, CONVEX, THIN, BAND = 0.7, 0.965, 0.22, 1.25
 # A ring with ink on more of its inner side may hide a stroke, and so may a box, which fills so much
 # of a rectangle. What is so long in a box touches it.
 ON_RIM, STRAIGHT, IN_BOX = 0.35, 0.87, 0.3
-
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def find_inside(mask: GrayImage) -> GrayImage | None:
@@ -112,8 +111,7 @@ def _find_touching(mask: GrayImage) -> _Touching | None:
     shorter = min(cv2.boundingRect(outline)[2:])
     if not area or area < CONVEX * cv2.contourArea(hull):
         return None
-    inked = cv2.countNonZero(mask)
-    stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(mask, _CROSS)), 1)
+    stroke = stroke_width(mask)
     if stroke > THIN * shorter:
         return None
     whole = cv2.drawContours(np.zeros_like(mask), [outline], -1, 255, cv2.FILLED)
