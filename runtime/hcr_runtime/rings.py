@@ -75,18 +75,19 @@ def find_inside(mask: GrayImage) -> GrayImage | None:
     return None
 
 
-def is_ringed(mask: GrayImage) -> bool:
+def is_ringed(mask: GrayImage, apart: bool = True) -> bool:
     """Tell whether there is a closed outline around something, which it may hide a stroke of.
 
     Args:
         mask: As for `find_inside`.
+        apart: Whether something may lie in it without touching it.
 
     >>> mask = cv2.rectangle(np.zeros((64, 64), np.uint8), (8, 8), (56, 56), 255, 2)
     >>> mask[20:56, 30:34] = 255
     >>> is_ringed(mask), find_inside(mask) is None
     (True, True)
     """
-    return _find_touching(mask) is not None or find_inside(mask) is not None
+    return _find_touching(mask) is not None or (apart and find_inside(mask) is not None)
 
 
 class _Touching(NamedTuple):
