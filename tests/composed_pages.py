@@ -56,6 +56,7 @@ GAPS: dict[Lines, float] = {
     "ticks": 1.25,
     "slanted": 1.25,
     "guides": 1.25,
+    "diagonals": 1.15,
 }
 
 

@@ -22,6 +22,7 @@ Lines = Literal[
     "ticks",
     "slanted",
     "guides",
+    "diagonals",
 ]
 Image = NDArray[np.float32]
 # Where letters stand on a line, in shares of a row: they hang below it, too.
@@ -157,6 +158,17 @@ def _guides(on: Print) -> None:
     _parallel(on, steep=115, pitch=0.7)
 
 
+def _diagonals(on: Print) -> None:
+    """Boxes of a book for Chinese characters, their middles and diagonals dashed."""
+    _table(on)
+    across, down = on.across / 2, on.down / 2
+    for x, y in on.middles:
+        for dx, dy in ((across, 0), (0, down), (across, down), (across, -down)):
+            for begin in np.linspace(-1, 1, round(8 * np.hypot(dx, dy) / on.side), endpoint=False):
+                end = begin + 0.12 * on.side / np.hypot(dx, dy)
+                on.line(x + begin * dx, y + begin * dy, x + end * dx, y + end * dy)
+
+
 def _parallel(on: Print, steep: float, pitch: float) -> None:
     height, width = on.page.shape[:2]
     run = height / np.tan(np.radians(steep))
@@ -177,4 +189,5 @@ PAPERS: dict[Lines, Callable[[Print], None]] = {
     "ticks": _ticks,
     "slanted": _slanted,
     "guides": _guides,
+    "diagonals": _diagonals,
 }

@@ -30,6 +30,9 @@ SHARED = 0.3
 # are letters in them, these are no writing boxes; where more than this are written beside them,
 # the page is no mere form.
 MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
+# Nor are they where so many, and so large a share of them, hold letters of two lines: nearly as far
+# above each other as one is high, and of about as much ink.
+FEWEST_STACKED, MOST_STACKED, FAR, ALIKE = 3, 0.1, 0.8, 0.4
 # A cell of a table holds several characters where its ink is so many times as wide as high, and
 # each is so high, and so far from the next, in shares of that height; or they are as far apart as
 # high.
@@ -110,12 +113,26 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
     # Several boxes long, and fainter than what is written: the shadow of what lies on the sheet.
     in_box &= (homes.beyond <= SHARED) | (components.level > WRITTEN_LEVEL * level)
     groups: list[Group] = []
-    for box in np.unique(homes.first[in_box]).tolist():
-        members = np.flatnonzero(in_box & (homes.first == box))
+    filled = np.unique(homes.first[in_box]).tolist()
+    inside = [np.flatnonzero(in_box & (homes.first == box)) for box in filled]
+    stacked = sum([_are_stacked(components, members) for members in inside])
+    if stacked >= max(FEWEST_STACKED, MOST_STACKED * len(inside)):
+        return None
+    for members in inside:
         group = _group_in_box(components, members, homes, FAINTEST * level)
         if group is not None:
             groups += _several(components, group)
     return groups + _group_beside(components, usable, homes, level, len(groups))
+
+
+def _are_stacked(components: Components, members: NDArray[np.int64]) -> bool:
+    """Whether components are letters of two lines, far above each other."""
+    area = components.area[members]
+    letters = members[area >= ALIKE * area.max()]
+    letters = letters[components.low[letters, 1].argsort()]
+    low, high = components.low[letters, 1], components.high[letters, 1]
+    gaps = low[1:] - np.maximum.accumulate(high)[:-1]
+    return bool((gaps >= FAR * (high - low).max()).any())
 
 
 def _group_in_box(

@@ -73,7 +73,8 @@ class _Seen(NamedTuple):
     @property
     def beset(self) -> bool:
         """Whether a sure first reading is not enough."""
-        return self.extent.lined or self.extent.ringed or self.uneven
+        extent = self.extent
+        return extent.lined or extent.ringed or extent.underlined or self.uneven
 
     @property
     def uneven(self) -> bool:
@@ -205,9 +206,9 @@ class Classifier:
         An image that is full of ink gets a second look where it is not read, where lines cross
         it, where a shadow lies on it, or where the ink may be a sheet of paper on a dark ground:
         the sheet is cut out, its paper made even, and lines from one side to the other are
-        erased; so is a ring or a box that was drawn around the glyph. A glyph that is small in an
-        image of more than 128 pixels a side is looked at from nearby, and nothing else is; see
-        `hcr_runtime.close_up`.
+        erased; so is a ring or a box that was drawn around the glyph, and a line under it. A glyph
+        that is small in an image of more than 128 pixels a side is looked at from nearby, and
+        nothing else is; see `hcr_runtime.close_up`.
 
         Args:
             image: A path, bytes, an open file, a NumPy array or a Pillow image of one glyph, dark
@@ -375,7 +376,8 @@ class Classifier:
             # What was read surely in one light was read in the right polarity; frames confuse it.
             known = readings[index].is_sure(self.spec) and not one.uneven
             dark = is_dark(shown) if known else None
-            looks.append(look_again(shown, one.extent.lined, dark, one.extent.ringed))
+            extent = one.extent
+            looks.append(look_again(shown, extent.lined, dark, extent.ringed, extent.underlined))
         again = [_Seen(*prepare(look.image, self.spec, version=VERSION)) for look in looks]
         scores = self._scores(again)
         for (index, shown), look, one, row in zip(unclear, looks, again, scores, strict=True):
@@ -407,11 +409,12 @@ class Classifier:
         if near is not None:
             pixels = near
         tensor, extent = prepare(pixels, self.spec, lines=whole)
-        if not (whole and (extent.crowded or extent.solid or extent.ringed)):
+        beside = extent.crowded or extent.ringed or extent.underlined
+        if not (whole and (beside or extent.solid)):
             return _Seen(tensor, extent, near)
         crowd = shrink(to_gray(pixels, "bgr", self.limits))
         sheet = cut_sheet(crowd)
-        if sheet is None and not (extent.crowded or extent.ringed):
+        if sheet is None and not beside:
             return _Seen(tensor, extent, near)
         shadowed = shadow_depth(crowd) > 0 or band_depth(crowd) > 0
         return _Seen(tensor, extent, near, crowd, sheet, shadowed)

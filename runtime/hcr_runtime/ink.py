@@ -27,6 +27,7 @@ INK_LEVEL = 50
 # What is no darker than this share of Otsu's threshold is paper, in version 1; in version 2 what is
 # no darker than its grain may be: three levels, and so many times the grain's mean.
 FAINT, FAINTEST, GRAIN_RATIO = 0.35, 3.0, 7.5
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 # Version 2 draws faint ink darker, the more the cleaner the paper is.
 _DARKER = np.rint(255 * (np.arange(256) / 255) ** 0.7).astype(np.uint8)
 # A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
@@ -55,7 +56,8 @@ class Extent:
         lined: Whether there are thin bars on two opposite sides of such an image: the ends of a
             ruled line, of the edge of a form's cell, or of a tight crop's stroke.
         solid: Whether so large a box is nearly all ink: a bold letter, or a sheet of paper.
-        ringed: Whether a ring or a box lies around the glyph; see `find_inside`.
+        ringed: Whether a ring or a box lies around the glyph; see `is_ringed`.
+        underlined: Whether a line lies under it; see `underlines`.
     """
 
     left: int
@@ -67,6 +69,7 @@ class Extent:
     lined: bool = False
     solid: bool = False
     ringed: bool = False
+    underlined: bool = False
 
     @property
     def longer(self) -> int:
@@ -170,6 +173,21 @@ def lift_ink(gray: GrayImage) -> GrayImage:
     """
     darker, brighter = differences(shrink(gray))
     return darker if _outweighs(darker, brighter) else brighter
+
+
+def stroke_width(mask: GrayImage) -> float:
+    """Return how wide strokes are, in pixels: twice their ink, by what lies on their rim.
+
+    Args:
+        mask: 255 where there is ink, 0 elsewhere; uint8 of shape (H, W).
+
+    >>> mask = np.zeros((32, 64), np.uint8)
+    >>> mask[14:18, 4:60] = 255
+    >>> round(stroke_width(mask), 1)
+    3.9
+    """
+    inked = cv2.countNonZero(mask)
+    return 2 * inked / max(inked - cv2.countNonZero(cv2.erode(mask, _CROSS)), 1)
 
 
 def is_dark(gray: GrayImage) -> bool:

@@ -39,6 +39,7 @@ from hcr_runtime.ink import (
     shrink,
 )
 from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
+from hcr_runtime.underlines import underlines
 
 # Connected components with this share of the ink are the glyph's main parts.
 MAIN_SHARE = 0.05
@@ -59,6 +60,9 @@ KEPT = 0.5
 # ring around a letter: around what is so long, in shares of its shorter side, and so many pixels
 # away from its sides.
 RING, HOLLOW, INNER, CLEAR = 0.9, 0.4, 0.1, 2
+# A ring that a letter touches has as many pixels a side at least; wherever it is crossed, it is so
+# near to its box's sides, of which it is ink in so little. Something is in its middle.
+LEAST_RING, FILLED, CROSSED, NEAR, MIDDLE = 24, 0.55, (0.5, 0.3, 0.7), 0.15, (0.3, 0.7)
 
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -74,7 +78,9 @@ class GlyphBox(NamedTuple):
         stroke: Width of its strokes.
         specks: Connected components of the image's ink that are as small as `SPECK`.
         area: Pixels of the glyph's main parts.
-        ringed: Whether one of its main parts may be a ring around another; see `find_inside`.
+        ringed: Whether one of its main parts may be a ring around another; see `is_ringed`.
+        closed: Whether one may be a ring that another touches.
+        underlined: Whether the lowest of its parts is a line under the others.
     """
 
     left: int
@@ -85,6 +91,8 @@ class GlyphBox(NamedTuple):
     specks: int
     area: int
     ringed: bool = False
+    closed: bool = False
+    underlined: bool = False
 
 
 class Found(NamedTuple):
@@ -161,11 +169,13 @@ def prepare(
         return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
     gray = gray_of_ink(read_pixels(image))
     ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
-    if lines and box is not None and box.ringed:
-        from hcr_runtime.rings import find_inside  # hardly any letter asks for it
+    if box is not None and box.underlined:
+        extent = replace(extent, underlined=True)
+    if lines and box is not None and (box.ringed or box.closed):
+        from hcr_runtime.rings import is_ringed  # hardly any letter asks for it
 
         mask = np.asarray(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        extent = replace(extent, ringed=find_inside(mask) is not None)
+        extent = replace(extent, ringed=is_ringed(mask, box.ringed))
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -280,7 +290,9 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     least = min(MAIN_SHARE * sum(areas), max(areas))
     main = [part for part in parts if part[4] >= least]
     left, top, right, bottom = _union(main)
-    ringed = len(main) > 1 and _may_be_ringed(main, right - left, bottom - top)
+    box = left, top, right - left, bottom - top
+    ringed = len(main) > 1 and _may_be_ringed(main, *box[2:])
+    closed = _may_be_ring(main, mask, box)
     dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
     reach = DOT_REACH * max(right - left, bottom - top)
     bounds = left - reach, top - reach, right + reach, bottom + reach
@@ -304,7 +316,9 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     left, top, right, bottom = _union(glyph)
     area = sum([part[4] for part in main])
     specks = sum([size <= SPECK for size in areas])
-    return GlyphBox(left + x0, top + y0, right + x0, bottom + y0, stroke, specks, area, ringed)
+    lined = len(parts) > 1 and bool(underlines(parts, stroke))
+    box = left + x0, top + y0, right + x0, bottom + y0
+    return GlyphBox(*box, stroke, specks, area, ringed, closed, lined)
 
 
 def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:
@@ -320,6 +334,34 @@ def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:
                 for part in main
             )
     return False
+
+
+def _may_be_ring(main: list[list[int]], mask: GrayImage, box: tuple[int, int, int, int]) -> bool:
+    """Whether the largest part of a glyph may be a ring that a letter touches from within."""
+    left, top, width, height = box
+    if min(width, height) < LEAST_RING:
+        return False
+    filled = FILLED * width * height
+    for part in main:
+        if part[2] >= RING * width and part[3] >= RING * height and part[4] < filled:
+            break
+    else:
+        return False
+    right, bottom = left + width, top + height
+    across, down = round(NEAR * width), round(NEAR * height)
+    # Bytes are searched several times faster than arrays.
+    for share in CROSSED:
+        row, column = mask[top + round(share * height)], mask[:, left + round(share * width)]
+        if not (
+            b"\xff" in row[left : left + across].tobytes()
+            and b"\xff" in row[right - across : right].tobytes()
+            and b"\xff" in column[top : top + down].tobytes()
+            and b"\xff" in column[bottom - down : bottom].tobytes()
+        ):
+            return False
+    first, last = MIDDLE
+    rows = slice(top + round(first * height), top + round(last * height))
+    return bool(mask[rows, left + round(first * width) : left + round(last * width)].any())
 
 
 def _is_round(part: GrayImage) -> bool:

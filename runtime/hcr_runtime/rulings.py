@@ -182,7 +182,7 @@ def erase_line(
         return None
     columns, rows = columns[fits], rows[fits]
     offsets = np.arange(-reach, reach + 1)[:, None]
-    above, below, on = _extent(mask[rows + offsets, columns] > 0)
+    above, below, on = extent_of_ink(mask[rows + offsets, columns] > 0)
     runs = (above + below + 1)[on]
     thickness = int(np.median(runs)) if runs.size else 0
     if not 0 < thickness <= min(limit, len(centre) / SLENDER):
@@ -194,7 +194,7 @@ def erase_line(
         weight = cv2.blur(bare.astype(np.float32)[None], (DRIFT, 1))[0]
         shift = cv2.blur(drift, (DRIFT, 1))[0] / np.maximum(weight, 1e-3) / 2
         rows = np.clip(rows + np.rint(shift).astype(np.intp), reach, mask.shape[0] - reach - 1)
-        above, below, on = _extent(mask[rows + offsets, columns] > 0)
+        above, below, on = extent_of_ink(mask[rows + offsets, columns] > 0)
     core = (thickness + 1) // 2 + 1
     inner = slice(reach - core, reach + core + 1)
     crossed = (above > core + STANDS_OUT - 1) | (below > core + STANDS_OUT - 1)
@@ -225,11 +225,11 @@ def run_of_ink(
     [3, 9, 0]
     """
     wide = cv2.copyMakeBorder(mask, reach, reach, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    above, below, on = _extent(wide[rows + np.arange(2 * reach + 1)[:, None], columns] > 0)
+    above, below, on = extent_of_ink(wide[rows + np.arange(2 * reach + 1)[:, None], columns] > 0)
     return np.where(on, above + below + 1, 0)
 
 
-def _extent(
+def extent_of_ink(
     ink: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """How far ink reaches above and below the middle row of a band, and where it is on it."""

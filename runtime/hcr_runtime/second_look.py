@@ -3,8 +3,8 @@
 `prepare` takes all that stands out of the paper for the glyph: the lines of ruled paper and the
 edges of a form's cell too, and what lies in a hard shadow. Here the paper is made even as a page's
 is; lines that run from one side of the image to the other are erased, and so is what runs along its
-sides, of dots or dashes too, and a ring or a box around the glyph. All else stays: a tight crop
-holds nothing but its letter.
+sides, of dots or dashes too, a ring or a box around the glyph, and a line under it. All else stays:
+a tight crop holds nothing but its letter.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.ink import shrink
+from hcr_runtime.ink import shrink, stroke_width
 from hcr_runtime.narrow_shadow import band_depth, erase_bands
 from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
 from hcr_runtime.rings import find_inside
 from hcr_runtime.rulings import run_of_ink
+from hcr_runtime.underlines import erase_underlines
 
 # Of the preprocessing: on paper made so clean the second takes what is left of a shadow for ink.
 VERSION = 1
@@ -56,7 +57,6 @@ DASHES, EMPTY_DASHES = 2, 8
 LEAST_GLYPH = 0.12
 # The blurred rim of what is ink.
 _RIM = np.ones((5, 5), np.uint8)
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 class SecondLook(NamedTuple):
@@ -64,7 +64,7 @@ class SecondLook(NamedTuple):
 
     Attributes:
         image: Dark ink on white, uint8.
-        lined: Whether lines were erased that are surely none of the glyph's strokes.
+        lined: Whether something was erased that is surely none of the glyph's strokes.
         shadow: The depth of a shadow on its paper; see `shadow_depth`.
         ringed: Whether a ring or a box around the glyph was erased.
     """
@@ -94,7 +94,11 @@ class _Line(NamedTuple):
 
 
 def look_again(
-    gray: GrayImage, lined: bool, dark: bool | None = None, ringed: bool = False
+    gray: GrayImage,
+    lined: bool,
+    dark: bool | None = None,
+    ringed: bool = False,
+    underlined: bool = False,
 ) -> SecondLook:
     """Make the paper of one glyph even, and erase the lines that cross it.
 
@@ -103,6 +107,7 @@ def look_again(
         lined: Whether there may be lines; see `Extent`.
         dark: Whether the ink is dark, where that is known.
         ringed: Whether to look for a ring or a box around the glyph.
+        underlined: Whether to look for a line under it.
 
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
@@ -139,8 +144,11 @@ def look_again(
     inside = find_inside(mask) if ringed else None
     if inside is not None:
         darkness = np.asarray(cv2.bitwise_and(darkness, cv2.dilate(inside, _RIM)), np.uint8)
+    above = erase_underlines(darkness, mask) if underlined else None
+    if above is not None:
+        darkness = above
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
-    known = sure or sides >= MANY or inside is not None
+    known = sure or sides >= MANY or inside is not None or above is not None
     return SecondLook(image, known, max(shadow, bands), inside is not None)
 
 
@@ -226,8 +234,7 @@ def _choose(lines: list[_Line], darkness: GrayImage, mask: GrayImage) -> tuple[l
     _, labels, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=8, ltype=cv2.CV_32S)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     rest = np.asarray(cv2.compare(labels, largest, cv2.CMP_EQ), np.uint8)
-    inked = cv2.countNonZero(rest)
-    stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(rest, _CROSS)), 1)
+    stroke = stroke_width(rest)
     level = cv2.mean(darkness, rest)[0]
     slight = [
         line

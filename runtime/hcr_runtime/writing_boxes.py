@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
+from hcr_runtime.cell_diagonals import erase_diagonals
 from hcr_runtime.image import GrayImage
 from hcr_runtime.rulings import Ruling, darkest, erase_rulings, thickest
 
@@ -82,6 +83,7 @@ def erase_boxes(darkness: GrayImage, mask: GrayImage) -> Lines:
     cv2.bitwise_or(erased, apart, dst=erased)
     if boxes is not None or min(len(level), len(upright)) < 2:
         return Lines(erased, len(level), slope, boxes)
+    erase_diagonals(darkness, mask, erased, level, upright)
     lines = erased.copy()
     # Print may be faint or covered at the ends of a line: it is taken to go on for two boxes.
     across, down = 2 * _pitch(upright), 2 * _pitch(level)

@@ -322,6 +322,28 @@ def test_boxes_without_a_place_for_letters_hold_none() -> None:
     assert group_in_boxes(components, np.zeros((40, 60), np.int32)) is None
 
 
+@pytest.mark.parametrize(("lower", "written"), [("letter", 16), ("dot", 8)])
+def test_a_square_that_holds_letters_of_two_lines_is_no_writing_box(
+    lower: str, written: int
+) -> None:
+    """Of graph paper, whose tenth lines are heavy; a letter's dot is no letter of the next line."""
+    mask = np.zeros((240, 420), np.uint8)
+    boxes = np.zeros(mask.shape, np.int32)
+    for number in range(8):
+        x, y = 10 + 100 * (number % 4), 10 + 110 * (number // 4)
+        boxes[y : y + 100, x : x + 95] = number + 1
+        cv2.rectangle(mask, (x + 40, y + 6), (x + 58, y + 34), 255, 4)
+        if lower == "letter":
+            cv2.rectangle(mask, (x + 40, y + 66), (x + 58, y + 94), 255, 4)
+        else:
+            cv2.circle(mask, (x + 49, y + 70), 4, 255, cv2.FILLED)
+    components = Components(mask, mask, np.zeros_like(mask))
+    groups = group_in_boxes(components, boxes)
+    if groups is None:
+        groups = group_on_paper(components)
+    assert len(groups) == written
+
+
 def test_pairs_that_are_not_compared_would_not_have_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     def all_pairs(
         _: Components, kept: NDArray[np.int64], letters: NDArray[np.int64], size: float
