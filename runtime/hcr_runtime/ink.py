@@ -29,6 +29,7 @@ INK_LEVEL = 50
 FAINT, FAINTEST, GRAIN_RATIO = 0.35, 3.0, 7.5
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 # Version 2 draws faint ink darker, the more the cleaner the paper is.
+_LEVELS = np.arange(256, dtype=np.uint8)[None]
 _DARKER = np.rint(255 * (np.arange(256) / 255) ** 0.7).astype(np.uint8)
 # A glyph smaller than this (longer side, pixels) is never answered: of what is sure enough below
 # it, one in five is wrong (docs/runtime.md).
@@ -158,11 +159,12 @@ def extract_ink(gray: GrayImage, version: int = 1) -> GrayImage:
         grain = cv2.sumElems(faint)[0] / max(pixels - inked, 1)
         floor = min(most, FAINTEST + GRAIN_RATIO * grain)
     gain = 255 / (level - floor)
-    stretched = np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
     if floor >= most:
-        return stretched
+        return np.asarray(cv2.addWeighted(ink, gain, ink, 0, -gain * floor), np.uint8)
+    # What becomes of a pixel depends on its level alone: 256 of them are soon computed.
+    stretched = cv2.addWeighted(_LEVELS, gain, _LEVELS, 0, -gain * floor)
     darker, share = cv2.LUT(stretched, _DARKER), floor / most
-    return np.asarray(cv2.addWeighted(darker, 1 - share, stretched, share, 0), np.uint8)
+    return np.asarray(cv2.LUT(ink, cv2.addWeighted(darker, 1 - share, stretched, share, 0)))
 
 
 def lift_ink(gray: GrayImage) -> GrayImage:

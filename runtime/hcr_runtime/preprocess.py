@@ -37,7 +37,9 @@ from hcr_runtime.ink import (
     is_dark,
     measure,
     shrink,
+    stroke_width,
 )
+from hcr_runtime.ring_signs import may_be_ring, may_be_ringed
 from hcr_runtime.spec import InputSpec, ModelSpec, PreprocessSpec
 from hcr_runtime.underlines import underlines
 
@@ -56,15 +58,8 @@ SPECK, MOST_SPECKS = 4, 10
 # Smoothing by the median must leave so much of the glyph.
 KEPT = 0.5
 
-# What takes so much of both sides of the glyph's box, and is ink in so little of its own, may be a
-# ring around a letter: around what is so long, in shares of its shorter side, and so many pixels
-# away from its sides.
-RING, HOLLOW, INNER, CLEAR = 0.9, 0.4, 0.1, 2
-# A ring that a letter touches has as many pixels a side at least; wherever it is crossed, it is so
-# near to its box's sides, of which it is ink in so little. Something is in its middle.
-LEAST_RING, FILLED, CROSSED, NEAR, MIDDLE = 24, 0.55, (0.5, 0.3, 0.7), 0.15, (0.3, 0.7)
-
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+# OpenCV's own statistics of components take longer than the looks at so many, one by one.
+FEW = 4
 
 
 class GlyphBox(NamedTuple):
@@ -280,24 +275,21 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     x0, y0 = max(extent.left - 1, 0), max(extent.top - 1, 0)
     crop = ink[y0 : extent.top + extent.height + 1, x0 : extent.left + extent.width + 1]
     mask = cv2.threshold(crop, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
-    inked = cv2.countNonZero(mask)
-    rim = inked - cv2.countNonZero(cv2.erode(mask, _CROSS))
     # A dot is not much smaller than the strokes are wide.
-    stroke = 2 * inked / max(rim, 1)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)
-    parts: list[list[int]] = stats[1:].tolist()
+    stroke = stroke_width(mask)
+    parts = _parts_of(mask)
     areas = [area for *_, area in parts]
     least = min(MAIN_SHARE * sum(areas), max(areas))
     main = [part for part in parts if part[4] >= least]
     left, top, right, bottom = _union(main)
     box = left, top, right - left, bottom - top
-    ringed = len(main) > 1 and _may_be_ringed(main, *box[2:])
-    closed = _may_be_ring(main, mask, box)
+    ringed = len(main) > 1 and may_be_ringed(main, *box[2:])
+    closed = may_be_ring(main, mask, box)
     dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
     reach = DOT_REACH * max(right - left, bottom - top)
     bounds = left - reach, top - reach, right + reach, bottom + reach
     edges = -x0, -y0, ink.shape[1] - x0, ink.shape[0] - y0
-    glyph = [[left, top, right - left, bottom - top, inked]]
+    glyph = [[*box, 0]]
     slack = 1 + TIGHT * max(ink.shape)
     for part in dots:
         x, y, width, height, _ = part
@@ -321,47 +313,14 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
     return GlyphBox(*box, stroke, specks, area, ringed, closed, lined)
 
 
-def _may_be_ringed(main: list[list[int]], width: int, height: int) -> bool:
-    """Whether one of a glyph's main parts is nearly as large as their box, and around another."""
-    for x, y, across, down, area in main:
-        if across >= RING * width and down >= RING * height:
-            least = INNER * min(across, down)
-            return area < HOLLOW * across * down and any(
-                max(part[2:4]) >= least
-                and min(part[0] - x, part[1] - y) >= CLEAR
-                and x + across - part[0] - part[2] >= CLEAR
-                and y + down - part[1] - part[3] >= CLEAR
-                for part in main
-            )
-    return False
-
-
-def _may_be_ring(main: list[list[int]], mask: GrayImage, box: tuple[int, int, int, int]) -> bool:
-    """Whether the largest part of a glyph may be a ring that a letter touches from within."""
-    left, top, width, height = box
-    if min(width, height) < LEAST_RING:
-        return False
-    filled = FILLED * width * height
-    for part in main:
-        if part[2] >= RING * width and part[3] >= RING * height and part[4] < filled:
-            break
-    else:
-        return False
-    right, bottom = left + width, top + height
-    across, down = round(NEAR * width), round(NEAR * height)
-    # Bytes are searched several times faster than arrays.
-    for share in CROSSED:
-        row, column = mask[top + round(share * height)], mask[:, left + round(share * width)]
-        if not (
-            b"\xff" in row[left : left + across].tobytes()
-            and b"\xff" in row[right - across : right].tobytes()
-            and b"\xff" in column[top : top + down].tobytes()
-            and b"\xff" in column[bottom - down : bottom].tobytes()
-        ):
-            return False
-    first, last = MIDDLE
-    rows = slice(top + round(first * height), top + round(last * height))
-    return bool(mask[rows, left + round(first * width) : left + round(last * width)].any())
+def _parts_of(mask: GrayImage) -> list[list[int]]:
+    """Left, top, width, height and area of each connected component of a mask."""
+    count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)
+    if count > 1 + FEW:
+        stats = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)[2]
+        return list(stats[1:].tolist())
+    each = [mask] if count == 2 else [cv2.compare(labels, i, cv2.CMP_EQ) for i in range(1, count)]
+    return [[*cv2.boundingRect(part), cv2.countNonZero(part)] for part in each]
 
 
 def _is_round(part: GrayImage) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
 from hcr_runtime.ink import stroke_width
-from hcr_runtime.preprocess import INNER
+from hcr_runtime.ring_signs import INNER
 
 # Drawn by hand a ring has gaps, of so much of the image's longer side at most. One that is wider
 # joins the letter to it.
