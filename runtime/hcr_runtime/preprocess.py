@@ -58,8 +58,9 @@ SPECK, MOST_SPECKS = 4, 10
 # Smoothing by the median must leave so much of the glyph.
 KEPT = 0.5
 
-# OpenCV's own statistics of components take longer than the looks at so many, one by one.
-FEW = 4
+# In masks of so many pixels OpenCV's own statistics of components take longer than looks at so
+# many, one by one.
+LARGE, FEW = 4096, 4
 
 
 class GlyphBox(NamedTuple):
@@ -315,12 +316,14 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
 
 def _parts_of(mask: GrayImage) -> list[list[int]]:
     """Left, top, width, height and area of each connected component of a mask."""
-    count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)
-    if count > 1 + FEW:
-        stats = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)[2]
-        return list(stats[1:].tolist())
-    each = [mask] if count == 2 else [cv2.compare(labels, i, cv2.CMP_EQ) for i in range(1, count)]
-    return [[*cv2.boundingRect(part), cv2.countNonZero(part)] for part in each]
+    if mask.size >= LARGE:
+        count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)
+        if count <= 1 + FEW:
+            each = range(1, count)
+            parts = [mask] if count == 2 else [cv2.compare(labels, i, cv2.CMP_EQ) for i in each]
+            return [[*cv2.boundingRect(part), cv2.countNonZero(part)] for part in parts]
+    stats = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)[2]
+    return list(stats[1:].tolist())
 
 
 def _is_round(part: GrayImage) -> bool:
