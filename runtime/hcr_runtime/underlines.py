@@ -39,6 +39,8 @@ def underlines(parts: Sequence[Sequence[int]], stroke: float) -> list[int]:
     >>> underlines([[20, 10, 12, 5, 50], [15, 30, 40, 10, 200]], 5)
     []
     """
+    if not any(part[2] >= FLAT * part[3] for part in parts):  # as in most letters
+        return []
     found: list[int] = []
     sure = 0  # up to the last that sticks out
     order = [i for i in range(len(parts)) if parts[i][4] >= SPECK * stroke**2]
