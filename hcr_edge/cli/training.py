@@ -78,6 +78,9 @@ def train(
         answer(result)
         return
     show(_result_table([result]))
+    if chosen.branches:
+        kept = "the mean of" if result["averaged_branches"] else "the best epoch, without its"
+        say(f"weights: {kept} {chosen.branches} branches")
     say(f"reports in {out}")
 
 
