@@ -29,7 +29,7 @@ from hcr_runtime.image_header import read_header
 from hcr_runtime.ink import WORK_SIDE
 from hcr_runtime.integrity import MANIFEST, bundle_file
 from hcr_runtime.models import shipped_models
-from hcr_runtime.preprocess import find_glyph, preprocess
+from hcr_runtime.preprocess import find_glyph, prepare, preprocess
 from hcr_runtime.second_look import LEAST_SIDE, look_again
 from hcr_runtime.watching import may_hold_letters
 
@@ -81,7 +81,7 @@ def array(data: bytes) -> None:
 
 
 def page(data: bytes) -> None:
-    """A page: bars, lines and frames where the bytes say, through all that looks for glyphs.
+    """A page: bars, lines, frames and rings where the bytes say, through all that looks for glyphs.
 
     Then once more, as the image of one glyph.
     """
@@ -94,7 +94,10 @@ def page(data: bytes) -> None:
     for first in range(0, len(body) - 5, 6):
         kind, x, y, across, down, level = body[first : first + 6]
         ends = (x * width // 256, y * height // 256), (across * width // 256, down * height // 256)
-        if kind & 1:
+        if kind & 5 == 5:
+            centre, half = ends[0], (across * width // 512, down * height // 512)
+            cv2.ellipse(drawn, centre, half, 0, 0, 360, level, 1 + kind // 64)
+        elif kind & 1:
             cv2.rectangle(drawn, *ends, level, cv2.FILLED if kind & 2 else 1 + kind // 64)
         else:
             cv2.line(drawn, *ends, level, 1 + kind // 32)
@@ -105,9 +108,11 @@ def page(data: bytes) -> None:
     for glyph in find_glyphs(drawn):
         if glyph.crop.shape[0] != glyph.crop.shape[1] or min(glyph.box.width, glyph.box.height) < 1:
             raise ValueError(f"{glyph.box} has a crop of {glyph.crop.shape}")
-    find_glyph(drawn)
-    for lined in (False, True):
-        seen = look_again(drawn, lined).image
+    for version in (1, 2):
+        find_glyph(drawn, True, version)
+    prepare(drawn, SPEC, lines=True)
+    for asked in (False, True):
+        seen = look_again(drawn, asked, ringed=asked, underlined=asked).image
         if max(seen.shape) > WORK_SIDE + LEAST_SIDE:
             raise ValueError(f"{drawn.shape} was looked at as {seen.shape}")
 
