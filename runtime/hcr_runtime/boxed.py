@@ -31,8 +31,9 @@ SHARED = 0.3
 # the page is no mere form.
 MOST_LEAVING, LEAST_INSIDE = 0.2, 0.05
 # Nor are they where so many, and so large a share of them, hold letters of two lines: nearly as far
-# above each other as one is high, and of about as much ink.
-FEWEST_STACKED, MOST_STACKED, FAR, ALIKE = 3, 0.1, 0.8, 0.4
+# above each other as one is high, and of about as much ink; bars, as of =, are so many times as
+# wide as high.
+FEWEST_STACKED, MOST_STACKED, FAR, ALIKE, BAR = 3, 0.1, 0.8, 0.4, 3
 # A cell of a table holds several characters where its ink is so many times as wide as high, and
 # each is so high, and so far from the next, in shares of that height; or they are as far apart as
 # high.
@@ -128,7 +129,10 @@ def group_in_boxes(components: Components, boxes: NDArray[np.int32]) -> list[Gro
 def _are_stacked(components: Components, members: NDArray[np.int64]) -> bool:
     """Whether components are letters of two lines, far above each other."""
     area = components.area[members]
-    letters = members[area >= ALIKE * area.max()]
+    width, height = (components.high[members] - components.low[members]).T
+    letters = members[(area >= ALIKE * area.max()) & (width < BAR * height)]
+    if len(letters) < 2:
+        return False
     letters = letters[components.low[letters, 1].argsort()]
     low, high = components.low[letters, 1], components.high[letters, 1]
     gaps = low[1:] - np.maximum.accumulate(high)[:-1]

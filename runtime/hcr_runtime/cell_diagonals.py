@@ -12,15 +12,21 @@ from hcr_runtime.rulings import STANDS_OUT, Ruling, darkest, extent_of_ink, thic
 # Fewer lines each way make no such boxes; more squares than these are squared paper.
 FEWEST, MOST = 4, 4000
 # A diagonal has ink at so many of its points, leaving out so much of it at each end, and near both
-# ends at so many: no X that is written goes from corner to corner. All squares whose row and column
-# are both even, or both odd, have the same one, or so many of them.
+# ends at so many. All squares whose row and column are both even, or both odd, have the same one,
+# or so many of them.
 POINTS, ENDS, INKED, AT_ENDS, ALIKE = 48, 0.08, 0.45, 0.25, 0.6
+# It is dashed: an X that is written has ink at more of its points. Or it goes on into the corners,
+# up to so much of its length, at so many points there, as no X does.
+DASHED, CORNER, AT_CORNER = 0.9, 0.02, 0.9
 # Where lines and diagonals meet, what lies within so much of a diagonal is a knot of theirs.
 KNOT = 0.2
 # Steps along and across a diagonal, in pixels.
 STEP = 0.5
 
 Points = NDArray[np.float64]
+
+_CORNERS = np.concatenate([np.linspace(CORNER, ENDS, 6), np.linspace(1 - ENDS, 1 - CORNER, 6)])
+_CORNERS = _CORNERS[:, None, None, None, None]
 
 
 def erase_diagonals(
@@ -58,10 +64,13 @@ def erase_diagonals(
     (level, down), (upright, right) = _numbered(level), _numbered(upright)
     begin, end = _diagonals(level, upright)
     share = np.linspace(ENDS, 1 - ENDS, POINTS)[:, None, None, None, None]
-    x, y = np.moveaxis(_pixels(begin + share * (end - begin), mask), -1, 0)
     thick = cv2.dilate(mask, np.ones((3, 3), np.uint8))
+    x, y = np.moveaxis(_pixels(begin + share * (end - begin), mask), -1, 0)
     ink = thick[y, x] > 0
-    inked = ink.mean(axis=0) >= INKED
+    dashed = (mask[y, x] > 0)[POINTS // 4 : -POINTS // 4].mean(axis=0) <= DASHED
+    x, y = np.moveaxis(_pixels(begin + _CORNERS * (end - begin), mask), -1, 0)
+    through = (thick[y, x] > 0).mean(axis=0) >= AT_CORNER
+    inked = (ink.mean(axis=0) >= INKED) & (through | dashed)
     for part in (ink[: POINTS // 8], ink[-POINTS // 8 :]):
         inked &= part.mean(axis=0) >= AT_ENDS
     square = (np.diff(down)[:, None] == 1) & (np.diff(right) == 1)

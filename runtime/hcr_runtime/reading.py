@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # A shadow is seen through where it is so much fainter than the ink, as a share of the light.
 SHADE = 0.75
+# What the first look takes for so likely calls in question what a ring that is touched may have
+# hidden a stroke of: a five is a one in a ring.
+LIKELY = 0.5
 
 
 class Reading(NamedTuple):
@@ -93,9 +96,13 @@ def choose(
         and readable
         and second.best >= (1 + spec.rejection.min_confidence) / 2
     ):
-        return second  # the first took the ring for a stroke
+        # The first took the ring for a stroke; where the glyph touches it, it may be one.
+        if look.doubtful and first.best >= LIKELY and first.label(spec) != second.label(spec):
+            return first._replace(disputed=second.label(spec))
+        return second
     if first.is_sure(spec):
-        if first.label(spec) == second.label(spec) or not (known or shadow):
+        unsupported = look.doubtful and not second.is_sure(spec)
+        if first.label(spec) == second.label(spec) or unsupported or not (known or shadow):
             # What a shadow leaves of the light in a corner is a stroke to the first alone.
             speck = not readable and first.extent.longer >= SMALL_GLYPH
             return first._replace(doubted=shadow > 0 and speck)
@@ -105,5 +112,6 @@ def choose(
     if readable and (known or second.best > first.best):
         # What runs off a sheet, and does not fill it, may be half a letter.
         whole = not cut or second.extent.sides == 0 or second.extent.fills
-        return second._replace(doubted=not (whole and (known or clear)))
+        seen = clear or (known and not look.doubtful)
+        return second._replace(doubted=not (whole and seen))
     return first

@@ -20,7 +20,7 @@ from hcr_runtime.ink import shrink, stroke_width
 from hcr_runtime.narrow_shadow import band_depth, erase_bands
 from hcr_runtime.paper import has_bright_ink, lift_page
 from hcr_runtime.paper_level import shadow_depth
-from hcr_runtime.rings import find_inside
+from hcr_runtime.rings import find_inside, is_ringed
 from hcr_runtime.rulings import run_of_ink
 from hcr_runtime.underlines import erase_underlines
 
@@ -67,12 +67,14 @@ class SecondLook(NamedTuple):
         lined: Whether something was erased that is surely none of the glyph's strokes.
         shadow: The depth of a shadow on its paper; see `shadow_depth`.
         ringed: Whether a ring or a box around the glyph was erased.
+        doubtful: Whether the line under it, or a ring that it touches, may be a stroke of its own.
     """
 
     image: GrayImage
     lined: bool
     shadow: float
     ringed: bool = False
+    doubtful: bool = False
 
 
 class _Line(NamedTuple):
@@ -112,9 +114,9 @@ def look_again(
     >>> cell = np.full((96, 96), 230, np.uint8)
     >>> cell[30:70, 44:52] = 40
     >>> cell[:2] = cell[:, 90:92] = 60  # two edges of a form's cell
-    >>> image, lined, shadow, ringed = look_again(cell, lined=True)
-    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow, ringed
-    ((44, 30, 8, 40), True, 0.0, False)
+    >>> image, lined, shadow, ringed, doubtful = look_again(cell, lined=True)
+    >>> cv2.boundingRect(cv2.bitwise_not(image)), lined, shadow, ringed, doubtful
+    ((44, 30, 8, 40), True, 0.0, False, False)
     """
     gray = shrink(gray)
     bands = band_depth(gray)
@@ -146,10 +148,13 @@ def look_again(
         darkness = np.asarray(cv2.bitwise_and(darkness, cv2.dilate(inside, _RIM)), np.uint8)
     above = erase_underlines(darkness, mask) if underlined else None
     if above is not None:
-        darkness = above
+        darkness = above.darkness
     image = np.asarray(cv2.bitwise_not(darkness), np.uint8)
     known = sure or sides >= MANY or inside is not None or above is not None
-    return SecondLook(image, known, max(shadow, bands), inside is not None)
+    doubtful = (above is not None and not above.sure) or (
+        inside is not None and is_ringed(mask, apart=False)
+    )
+    return SecondLook(image, known, max(shadow, bands), inside is not None, doubtful)
 
 
 def _unframe(darkness: GrayImage, mask: GrayImage) -> tuple[GrayImage, int]:

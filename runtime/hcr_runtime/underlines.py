@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
@@ -20,6 +22,11 @@ NEARLY = -0.1
 HIGH, INKED = 3, 0.45
 # Smaller pieces, in squares of a stroke's width, are specks.
 SPECK = 0.3**2
+# The box that lies along it is so many times as high as it is thick: the bowl of a beh is bent.
+STRAIGHT = 1.6
+# The foot of an E or a Д may be apart. No foot sticks out so far, in shares of what is above it,
+# and lies so many strokes' widths below; nor are there two.
+FAR, BELOW = 0.25, 0.35
 
 _RIM = np.ones((5, 5), np.uint8)
 
@@ -65,7 +72,19 @@ def underlines(parts: Sequence[Sequence[int]], stroke: float) -> list[int]:
     return found[:sure]
 
 
-def erase_underlines(darkness: GrayImage, mask: GrayImage) -> GrayImage | None:
+class Above(NamedTuple):
+    """What lies above the lines under a letter.
+
+    Attributes:
+        darkness: Of the ink without them, 0-255, (H, W).
+        sure: Whether they are none of the letter's own strokes, as its foot may be.
+    """
+
+    darkness: GrayImage
+    sure: bool
+
+
+def erase_underlines(darkness: GrayImage, mask: GrayImage) -> Above | None:
     """Erase the lines under a letter, with their blurred rim.
 
     Args:
@@ -73,13 +92,36 @@ def erase_underlines(darkness: GrayImage, mask: GrayImage) -> GrayImage | None:
         mask: 255 where there is ink, (H, W).
 
     Returns:
-        What is left of `darkness`; None where there are none.
+        What is left; None where there are no such lines.
+
+    >>> mask = np.zeros((90, 90), np.uint8)
+    >>> mask[10:60, 40:46] = mask[70:75, 20:66] = 255
+    >>> left, sure = erase_underlines(mask, mask)
+    >>> cv2.boundingRect(left), sure
+    ((40, 10, 6, 50), True)
     """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_32S)
-    found = underlines(stats[1:].tolist(), stroke_width(mask))
-    if not found:
+    parts: list[list[int]] = stats[1:].tolist()
+    stroke = stroke_width(mask)
+    found = underlines(parts, stroke)
+    if not found or not all(_is_straight(labels, i + 1, parts[i]) for i in found):
         return None
     gone = np.isin(labels, np.array(found) + 1).view(np.uint8) * np.uint8(255)
     rest = cv2.bitwise_and(mask, cv2.bitwise_not(gone))
+    left, top, width, height = cv2.boundingRect(rest)
+    far = FAR * max(width, height)
+    sure = all(
+        parts[i][0] <= left - far and parts[i][0] + parts[i][2] >= left + width + far for i in found
+    )
+    sure &= min(parts[i][1] for i in found) >= top + height + BELOW * stroke
+    sure |= len(found) > 1
     kept = cv2.bitwise_or(cv2.bitwise_not(cv2.dilate(gone, _RIM)), rest)
-    return np.asarray(cv2.bitwise_and(darkness, kept), np.uint8)
+    return Above(np.asarray(cv2.bitwise_and(darkness, kept), np.uint8), sure)
+
+
+def _is_straight(labels: NDArray[np.int32], label: int, part: Sequence[int]) -> bool:
+    """Whether a piece of ink is a straight bar."""
+    left, top, width, height, area = part
+    own = labels[top : top + height, left : left + width] == label
+    _, sides, _ = cv2.minAreaRect(np.argwhere(own).astype(np.float32))
+    return bool(min(sides) <= STRAIGHT * area / max(*sides, 1.0))

@@ -49,14 +49,15 @@ def test_lines_that_were_not_found_are_counted(missing: tuple[int, ...]) -> None
     assert not mask[:, 42:358][210:350].any()
 
 
-def test_letters_in_boxes_are_no_diagonals() -> None:
-    """Each box of a table holds an X, or a slash."""
+@pytest.mark.parametrize("reach", [10, 13, 15, 16])
+def test_letters_in_boxes_are_no_diagonals(reach: int) -> None:
+    """Each box of a table holds an X, or a slash, from half to most of its size."""
     for ways in (((1, 1), (1, -1)), ((1, -1),)):
         mask, lines = squares()
         for x in range(60, 360, 40):
             for y in range(60, 360, 40):
                 for dx, dy in ways:
-                    ends = (x - 10 * dx, y - 10 * dy), (x + 10 * dx, y + 10 * dy)
+                    ends = (x - reach * dx, y - reach * dy), (x + reach * dx, y + reach * dy)
                     cv2.line(mask, *ends, 255, 3)
         written = mask.copy()
         assert not erase_diagonals(mask // 2, mask, np.zeros_like(mask), lines, lines)

@@ -74,7 +74,7 @@ def counts(tiles: list[Image], lines: tuple[int, int], model: Classifier) -> tup
     return before, sum(same), sum(p.accepted for p in told), wrong
 
 
-@pytest.mark.parametrize("lines", [(1, 12), (1, 60), (2, 12)])
+@pytest.mark.parametrize("lines", [(1, 60), (2, 12)])
 def test_underlined_capitals_are_read(
     lines: tuple[int, int], capitals: list[Image], latin: Classifier
 ) -> None:
@@ -82,8 +82,44 @@ def test_underlined_capitals_are_read(
     first, read, answered, wrong = counts(capitals, lines, latin)
     assert first <= 9, "else the line is no hindrance"
     assert read >= 11
-    assert answered >= 10
+    assert answered >= 9
     assert wrong == 0
+
+
+def test_a_line_that_may_be_a_foot_gives_no_answer(
+    capitals: list[Image], latin: Classifier
+) -> None:
+    """Short and near, it may be the foot of an E or a Z that is apart."""
+    _, read, answered, wrong = counts(capitals, (1, 12), latin)
+    assert read >= 11
+    assert answered >= 5
+    assert wrong == 0
+
+
+FEET: dict[str, list[list[tuple[int, int]]]] = {
+    "E": [[(130, 40), (60, 40), (60, 130)], [(60, 85), (115, 85)], [(52, 152), (138, 152)]],
+    "Z": [[(60, 40), (140, 40), (70, 140)], [(52, 158), (148, 158)]],
+    "L": [[(60, 40), (60, 140)], [(52, 158), (138, 158)]],
+    "Д": [[(70, 140), (80, 50), (120, 50), (130, 140)], [(50, 155), (150, 155)]],
+    "ث": [
+        [(45, 100), (50, 122), (100, 126), (150, 122), (155, 98)],
+        [(75, 80), (100, 45), (125, 80)],
+    ],
+}
+
+
+@pytest.mark.parametrize("label", FEET)
+def test_a_foot_that_is_apart_makes_no_other_letter(label: str) -> None:
+    model = {"Д": "russian-letters", "ث": "arabic-letters"}.get(label, "latin-letters")
+    reader = Classifier.load(model)
+    for thickness in (7, 9, 11):
+        page = np.full((200, 200), 235, np.uint8)
+        for stroke in FEET[label]:
+            cv2.polylines(page, [np.array(stroke)], False, 40, thickness, cv2.LINE_AA)
+        told = reader.classify(cv2.GaussianBlur(page, (0, 0), 1))
+        assert told.label == label or not told.accepted
+        if label in "ZLث":  # read rightly with their feet
+            assert told.accepted
 
 
 def test_arabic_letters_underlined_twice_are_read(
@@ -129,6 +165,6 @@ def test_a_line_is_erased_with_its_rim_and_the_letter_stays() -> None:
     blurred = cv2.GaussianBlur(both, (0, 0), 1)
     left = erase_underlines(blurred, both)
     assert left is not None
-    assert left[66:].max() <= 1
-    assert np.array_equal(left[:62], blurred[:62])
+    assert left.darkness[66:].max() <= 1
+    assert np.array_equal(left.darkness[:62], blurred[:62])
     assert erase_underlines(letter, letter) is None
