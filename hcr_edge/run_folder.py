@@ -13,6 +13,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ from hcr_edge.whole_file import write_json, write_whole
 from hcr_export._keras import keras
 
 _AGAIN = "train again with --overwrite"
+# Folders of the run; whatever else is called alike is somebody's own.
+_EPOCH, _BRANCH = re.compile("epoch-([0-9]{4,})"), re.compile("branch-([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +217,25 @@ class RunFolder:
         """Write the result and remove what only resuming needed."""
         write_json(self.path / "result.json", result)
         (self.path / "best.keras").unlink(missing_ok=True)
-        for folder in (*self.path.glob("epoch-*"), *self.path.glob("branch-*")):
+        for folder in (*self._numbered(_EPOCH), *self._numbered(_BRANCH)):
             shutil.rmtree(folder)
 
     def _last(self) -> Path | None:
-        folders = sorted(self.path.glob("epoch-*"))
+        folders = self._numbered(_EPOCH)
         return folders[-1] if folders else None
+
+    def _numbered(self, kind: re.Pattern[str]) -> list[Path]:
+        """The folders of one kind, by their number."""
+        found = {
+            path: int(named[1])
+            for path in self.path.iterdir()
+            if (named := kind.fullmatch(path.name)) and path.is_dir()
+        }
+        return sorted(found, key=found.__getitem__)
 
     def _clear(self) -> None:
         """Remove what an earlier run left: nothing of it may stand beside the new recipe."""
-        resuming = (name for kind in ("epoch-*", "branch-*") for name in self.path.glob(kind))
+        resuming = (*self._numbered(_EPOCH), *self._numbered(_BRANCH))
         for folder in (*resuming, self.path / ".epoch"):
             shutil.rmtree(folder, ignore_errors=True)
         for name in ("history.csv", "result.json", "best.keras", "model.keras", *REPORTS):

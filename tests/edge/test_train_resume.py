@@ -253,6 +253,33 @@ def test_nothing_of_the_old_run_stands_beside_the_new_recipe(
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.parametrize("name", ["epoch-log.txt", "epoch-12", "branch-notes.txt", "branch-1b"])
+def test_names_like_those_of_the_run_are_left_alone(name: str, tmp_path: Path) -> None:
+    """Files and folders of the user's, beside a run that is interrupted, goes on, and ends."""
+    recipe = replace(PLAIN, branches=1, branch_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, watcher=Interrupting(epoch=1))
+    own = tmp_path / name
+    if own.suffix:
+        own.write_text("mine", encoding="utf-8")
+    else:
+        own.mkdir()
+    assert train(recipe, tmp_path, resume=True)["best_epoch"] <= 2
+    assert len(_history(tmp_path)) == 2, "it went on"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, overwrite=True, watcher=Interrupting(step=(1, 1)))
+    assert own.exists()
+
+
+def test_the_last_epoch_is_the_highest_number(interrupted: Path) -> None:
+    (kept,) = interrupted.glob("epoch-*")
+    for number in (9999, 10000):
+        state = json.loads((kept / "state.json").read_text(encoding="utf-8")) | {"epoch": number}
+        shutil.copytree(kept, interrupted / f"epoch-{number}")
+        (interrupted / f"epoch-{number}" / "state.json").write_text(json.dumps(state))
+    assert RunFolder(interrupted).open(ALL, resume=True).epoch == 10000
+
+
 @pytest.mark.parametrize("name", ["state.json", "last.keras", "average.npz"])
 def test_what_resuming_needs_is_damaged(name: str, interrupted: Path) -> None:
     (kept,) = interrupted.glob(f"epoch-*/{name}")
