@@ -12,6 +12,7 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 import urllib.parse
@@ -57,7 +58,7 @@ class MjpegStream:
         url = self._url
         self._rest, self._came, self._asked = b"", False, time.monotonic()
         try:
-            self._connection, self._socket = _connect(url)
+            self._connection = self._connect()
             self._response = _answer(self._connection, url)
         except (OSError, HTTPException, ValueError) as error:
             # The message of another error may hold the address as it is, with its password.
@@ -79,6 +80,53 @@ class MjpegStream:
                 hint=hint,
             )
         self._snapshot = kind.startswith("image/")
+
+    def _connect(self) -> HTTPConnection:
+        """Connect, step by step, so that `interrupt` finds the socket that is waited for."""
+        parts = urllib.parse.urlsplit(self._url)
+        host = parts.hostname or ""
+        if parts.scheme != "https":
+            connection = HTTPConnection(host, parts.port)
+            connection.sock = self._reach(host, connection.port)
+            return connection
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(host, parts.port, context=context)
+        plain = self._reach(host, connection.port)
+        secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+        self._hold(secured)
+        try:
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        connection.sock = secured
+        return connection
+
+    def _reach(self, host: str, port: int) -> socket.socket:
+        """Connect to the first address of a host that answers."""
+        problem = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            attempt = socket.socket(family, kind, protocol)
+            self._hold(attempt)
+            attempt.settimeout(SILENT_SECONDS)
+            try:
+                attempt.connect(address)
+            except OSError as error:
+                attempt.close()
+                problem = error
+            else:
+                self._hold(attempt)
+                return attempt
+        raise problem
+
+    def _hold(self, opened: socket.socket) -> None:
+        """Let `interrupt` shut this socket; one that comes after it is closed."""
+        self._socket = opened
+        if self._stopped.is_set():
+            opened.close()
+            raise CameraError(f"{shown(self._url)} was closed")
 
     def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
         """Wait for the next picture; see `camera.Capture`."""
@@ -120,15 +168,6 @@ class MjpegStream:
         """End the connection."""
         self._response.close()
         self._connection.close()
-
-
-def _connect(url: str) -> tuple[HTTPConnection, socket.socket]:
-    parts = urllib.parse.urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=SILENT_SECONDS)
-    connection.connect()
-    # The connection forgets its socket where the answer is the last on it.
-    return connection, connection.sock
 
 
 def _answer(connection: HTTPConnection, url: str) -> HTTPResponse:

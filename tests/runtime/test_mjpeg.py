@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import sys
 import threading
 import time
@@ -151,6 +152,54 @@ def test_a_snapshot_that_is_due_later_is_not_waited_for(
         next(iter(live))
         start = time.monotonic()
     assert time.monotonic() - start < 8
+
+
+@pytest.mark.parametrize("stall", ["backlog", "answer", "late"])
+def test_a_server_that_stalls_is_left_at_once(
+    stall: str, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the next snapshot is asked for: before it is let in, and before it is answered."""
+    stalled = socket.create_server(("127.0.0.1", 0), backlog=0)
+    address = stalled.getsockname()
+    waiting, going_on = threading.Event(), threading.Event()
+    others = []
+    if stall == "backlog":
+        for _ in range(4):  # they wait where the next would be let in
+            others.append(socket.socket())
+            others[-1].setblocking(False)
+            others[-1].connect_ex(address)
+
+    def find(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if camera.connections:
+            waiting.set()
+            if stall == "late":
+                going_on.wait(10)
+        to = address if camera.connections else camera.server_address
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", to)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    stream = hcr_runtime.mjpeg.MjpegStream(camera.url + "/snapshot.jpeg")
+    assert stream.read()[0] is not None
+    ended = []
+
+    def read() -> None:
+        with pytest.raises(CameraError) as caught:
+            stream.read()
+        ended.append(caught.value)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    waiting.wait(10)
+    time.sleep(0.2)
+    start = time.monotonic()
+    stream.interrupt()
+    going_on.set()
+    reader.join()
+    assert ended
+    assert time.monotonic() - start < 5  # of the 10 s for which a camera may say nothing
+    stream.close()
+    for opened in (stalled, *others):
+        opened.close()
 
 
 @pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", jpeg(90)[:-200]])
