@@ -16,7 +16,13 @@ import ssl
 import threading
 import time
 import urllib.parse
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +36,8 @@ SILENT_SECONDS = 10.0
 # A snapshot is asked for so often (seconds from request to request): what lies still is read as
 # well as in a stream, and cameras that take long for each are not busy with this alone.
 SNAPSHOT_SECONDS = 0.2
+# So many snapshots in a row that came without their end, and the camera is lost.
+MOST_CUT = 5
 # No picture is larger (bytes).
 MOST_BYTES = 32_000_000
 _CHUNK = 65_536
@@ -52,6 +60,7 @@ class MjpegStream:
     def __init__(self, url: str) -> None:
         self._url = url
         self._stopped = threading.Event()
+        self._cut = 0
         self._ask()
 
     def _ask(self) -> None:
@@ -133,27 +142,38 @@ class MjpegStream:
         while True:
             data, self._rest = _next_picture(self._rest)
             if data:
-                self._came = True
+                self._came, self._cut = True, 0
                 return (recording.decode(data) if _is_whole(data) else None), data
             if len(self._rest) > MOST_BYTES:
                 raise CameraError(f"{shown(self._url)} sends no pictures")
             try:
                 chunk = self._response.read1(_CHUNK)
+            except IncompleteRead:
+                chunk = b""
             except (OSError, HTTPException, ValueError) as error:
                 raise CameraError(f"{shown(self._url)} broke off ({error})") from error
             if chunk:
                 self._rest += chunk
-            elif self._snapshot:
+            elif not self._snapshot:
+                raise CameraError(f"{shown(self._url)} ended")
+            elif self._came:
                 self._ask_again()
             else:
-                raise CameraError(f"{shown(self._url)} ended")
+                return None, self._cut_off()
+
+    def _cut_off(self) -> bytes:
+        """Take what came of a snapshot without its end."""
+        data, self._rest, self._came = self._rest, b"", True
+        self._cut += 1
+        begun = _START in data or _START.startswith(data)
+        if self._cut >= MOST_CUT or not begun:
+            kind = self._response.headers.get_content_type()
+            raise CameraError(f"{shown(self._url)} answers with {kind}, and no whole JPEG in it")
+        return data
 
     def _ask_again(self) -> None:
         """Fetch the next snapshot when it is due."""
         self.close()
-        if not self._came:
-            kind = self._response.headers.get_content_type()
-            raise CameraError(f"{shown(self._url)} answers with {kind}, and no whole JPEG in it")
         if self._stopped.wait(max(0.0, self._asked + SNAPSHOT_SECONDS - time.monotonic())):
             raise CameraError(f"{shown(self._url)} was closed")
         self._ask()
