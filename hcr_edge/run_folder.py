@@ -16,7 +16,7 @@ import platform
 import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,17 @@ class RunFolder:
         """Return where a branch of the run lies, counted from 1; see `hcr_edge.branches`."""
         return self.path / f"branch-{number}"
 
-    def open(self, recipe: Recipe, resume: bool) -> State:
+    def open(self, recipe: Recipe, resume: bool, split: Mapping[str, str] | None = None) -> State:
         """Make the folder ready and return the state from which to go on.
 
+        Args:
+            recipe: What is trained.
+            resume: Go on from the last epoch, if there is one.
+            split: The checksum of each part of the recipe's split file.
+
         Raises:
-            RecipeError: The folder cannot be written, or what it holds is damaged.
+            RecipeError: The folder cannot be written, what it holds is damaged, or it was begun
+                with another content of the split file.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -152,6 +158,8 @@ class RunFolder:
                     state = State(**json.loads(_read(last / "state.json")))
                 except (ValueError, TypeError) as error:
                     raise RecipeError(f"{last}/state.json is damaged", hint=_AGAIN) from error
+                if split is not None:
+                    self._check_split(recipe, split)
                 self._cut_history(state.epoch)
                 if math.isinf(state.best_loss):  # a run begun before losses were noted
                     state.best_loss = self._val_loss(state.best_epoch)
@@ -165,10 +173,34 @@ class RunFolder:
                 "backend": keras.config.backend(),
                 "libraries": library_versions(),
             }
+            if split is not None:
+                environment["split"] = dict(split)
             write_json(self.path / "environment.json", environment)
         except OSError as error:
             raise RecipeError(f"cannot write {self.path}: {error.strerror or error}") from error
         return State()
+
+    def split(self) -> dict[str, str]:
+        """Return the checksum of each part of the split file that the run was begun with.
+
+        None are known of a run without one, or from before they were noted.
+        """
+        path = self.path / "environment.json"
+        try:
+            return dict(json.loads(_read(path)).get("split", {}))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RecipeError(f"{path} is damaged", hint=_AGAIN) from error
+
+    def _check_split(self, recipe: Recipe, split: Mapping[str, str]) -> None:
+        """See that what trained before is what trains now: the file may have been replaced."""
+        begun = self.split()
+        changed = [name for name in {**begun, **split} if begun.get(name) != split.get(name)]
+        if begun and changed:
+            raise RecipeError(
+                f"{recipe.split} has changed since the run in {self.path} was begun: other images"
+                f" are in {', '.join(changed)}",
+                hint="bring the file back as it was, or train again with --overwrite",
+            )
 
     def result(self) -> dict[str, Any] | None:
         """Return what ``result.json`` holds, None while the run is not finished."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from hcr_edge.architectures import (
     Shape,
 )
 from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import load_dataset
+from hcr_edge.datasets.splits import make_split
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
 from hcr_edge.run_folder import RunFolder
@@ -310,3 +313,64 @@ def test_more_images_than_the_run_began_with(interrupted: Path) -> None:
     """The number of images is as much part of a run as its rate."""
     with pytest.raises(RecipeError):
         train(replace(ALL, limit=2 * LIMIT), interrupted, resume=True)
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Recipe:
+    """A recipe with a split file, of letters of nobody in particular."""
+    rng = np.random.default_rng(0)
+    for letter in "ات":
+        (tmp_path / "own" / letter).mkdir(parents=True)
+        for i in range(30):
+            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
+    split = tmp_path / "mine.json"
+    recipe = replace(PLAIN, dataset=f"folder:{tmp_path / 'own'}", split=str(split), limit=None)
+    _write_split(recipe, seed=5)
+    return recipe
+
+
+def _write_split(recipe: Recipe, **options: Any) -> None:
+    split = make_split(load_dataset(recipe.dataset, "all"), "random", **options)
+    Path(str(recipe.split)).write_text(json.dumps(split.to_dict()), encoding="utf-8")
+
+
+@pytest.fixture
+def own_data(few_writers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`few_writers` knows one data set alone."""
+    monkeypatch.setattr("hcr_edge.protocol.load_dataset", load_dataset)
+
+
+@pytest.mark.usefixtures("own_data")
+def test_another_split_file_in_the_place_of_the_first(listed: Recipe, tmp_path: Path) -> None:
+    """What trained before might be tested now."""
+    out, split = tmp_path / "run", Path(str(listed.split))
+    with pytest.raises(KeyboardInterrupt):
+        train(listed, out, watcher=Interrupting(epoch=1))
+    before, first = _files(out), split.read_bytes()
+    assert str(tmp_path) not in (out / "environment.json").read_text(encoding="utf-8")
+    _write_split(listed, seed=6)
+    with pytest.raises(
+        RecipeError, match=r"mine\.json has changed .* in train, val, test"
+    ) as caught:
+        train(listed, out, resume=True)
+    assert "bring the file back" in caught.value.hint
+    assert _files(out) == before
+    _write_split(listed, seed=5, val=0.0)  # what validated trains: the test is the same
+    with pytest.raises(RecipeError, match=r"has changed .* in train, val;"):
+        train(listed, out, resume=True)
+    # The same parts, written otherwise.
+    split.write_text(json.dumps(json.loads(first), indent=2), encoding="utf-8")
+    assert train(listed, out, resume=True)["epochs"] == listed.epochs
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_split_whose_checksum_was_not_noted(listed: Recipe, tmp_path: Path) -> None:
+    """A run from before it was goes on."""
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(listed, out, watcher=Interrupting(epoch=1))
+    noted = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+    assert sorted(noted.pop("split")) == ["test", "train", "val"]
+    (out / "environment.json").write_text(json.dumps(noted), encoding="utf-8")
+    assert train(listed, out, resume=True)["epochs"] == listed.epochs
