@@ -13,9 +13,10 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from hcr_edge.whole_file import write_json, write_whole
 from hcr_export._keras import keras
 
 _AGAIN = "train again with --overwrite"
+# Folders of the run; whatever else is called alike is somebody's own.
+_EPOCH, _BRANCH = re.compile("epoch-([0-9]{4,})"), re.compile("branch-([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +138,17 @@ class RunFolder:
         """Return where a branch of the run lies, counted from 1; see `hcr_edge.branches`."""
         return self.path / f"branch-{number}"
 
-    def open(self, recipe: Recipe, resume: bool) -> State:
+    def open(self, recipe: Recipe, resume: bool, split: Mapping[str, str] | None = None) -> State:
         """Make the folder ready and return the state from which to go on.
 
+        Args:
+            recipe: What is trained.
+            resume: Go on from the last epoch, if there is one.
+            split: The checksum of each part of the recipe's split file.
+
         Raises:
-            RecipeError: The folder cannot be written, or what it holds is damaged.
+            RecipeError: The folder cannot be written, what it holds is damaged, or it was begun
+                with another content of the split file.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -149,6 +158,8 @@ class RunFolder:
                     state = State(**json.loads(_read(last / "state.json")))
                 except (ValueError, TypeError) as error:
                     raise RecipeError(f"{last}/state.json is damaged", hint=_AGAIN) from error
+                if split is not None:
+                    self._check_split(recipe, split)
                 self._cut_history(state.epoch)
                 if math.isinf(state.best_loss):  # a run begun before losses were noted
                     state.best_loss = self._val_loss(state.best_epoch)
@@ -162,10 +173,34 @@ class RunFolder:
                 "backend": keras.config.backend(),
                 "libraries": library_versions(),
             }
+            if split is not None:
+                environment["split"] = dict(split)
             write_json(self.path / "environment.json", environment)
         except OSError as error:
             raise RecipeError(f"cannot write {self.path}: {error.strerror or error}") from error
         return State()
+
+    def split(self) -> dict[str, str]:
+        """Return the checksum of each part of the split file that the run was begun with.
+
+        None are known of a run without one, or from before they were noted.
+        """
+        path = self.path / "environment.json"
+        try:
+            return dict(json.loads(_read(path)).get("split", {}))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RecipeError(f"{path} is damaged", hint=_AGAIN) from error
+
+    def _check_split(self, recipe: Recipe, split: Mapping[str, str]) -> None:
+        """See that what trained before is what trains now: the file may have been replaced."""
+        begun = self.split()
+        changed = [name for name in {**begun, **split} if begun.get(name) != split.get(name)]
+        if begun and changed:
+            raise RecipeError(
+                f"{recipe.split} has changed since the run in {self.path} was begun: other images"
+                f" are in {', '.join(changed)}",
+                hint="bring the file back as it was, or train again with --overwrite",
+            )
 
     def result(self) -> dict[str, Any] | None:
         """Return what ``result.json`` holds, None while the run is not finished."""
@@ -214,16 +249,25 @@ class RunFolder:
         """Write the result and remove what only resuming needed."""
         write_json(self.path / "result.json", result)
         (self.path / "best.keras").unlink(missing_ok=True)
-        for folder in (*self.path.glob("epoch-*"), *self.path.glob("branch-*")):
+        for folder in (*self._numbered(_EPOCH), *self._numbered(_BRANCH)):
             shutil.rmtree(folder)
 
     def _last(self) -> Path | None:
-        folders = sorted(self.path.glob("epoch-*"))
+        folders = self._numbered(_EPOCH)
         return folders[-1] if folders else None
+
+    def _numbered(self, kind: re.Pattern[str]) -> list[Path]:
+        """The folders of one kind, by their number."""
+        found = {
+            path: int(named[1])
+            for path in self.path.iterdir()
+            if (named := kind.fullmatch(path.name)) and path.is_dir()
+        }
+        return sorted(found, key=found.__getitem__)
 
     def _clear(self) -> None:
         """Remove what an earlier run left: nothing of it may stand beside the new recipe."""
-        resuming = (name for kind in ("epoch-*", "branch-*") for name in self.path.glob(kind))
+        resuming = (*self._numbered(_EPOCH), *self._numbered(_BRANCH))
         for folder in (*resuming, self.path / ".epoch"):
             shutil.rmtree(folder, ignore_errors=True)
         for name in ("history.csv", "result.json", "best.keras", "model.keras", *REPORTS):

@@ -21,6 +21,7 @@ from hcr_edge.batches import InkBatches
 from hcr_edge.branches import average_branches
 from hcr_edge.checkpoints import find_checkpoint
 from hcr_edge.datasets import Dataset
+from hcr_edge.datasets.splits import part_checksums
 from hcr_edge.epochs import Epochs, Watcher
 from hcr_edge.errors import RecipeError
 from hcr_edge.findings import (
@@ -91,7 +92,8 @@ def train(
 
     Raises:
         DataError: The data set is missing or damaged.
-        RecipeError: `out` is in the way, or holds a run of another recipe, or a damaged one.
+        RecipeError: `out` is in the way, or holds a run of another recipe, of another content of
+            the recipe's split file, or a damaged one.
     """
     architecture = find_architecture(recipe.arch)
     folder = RunFolder(out)
@@ -126,7 +128,9 @@ def train(
     batches = InkBatches(training, spec, recipe)
     if batches.written:
         spec = replace(spec, provenance=with_typefaces(spec.provenance))
-    state = folder.open(recipe, resume)
+    state = folder.open(
+        recipe, resume, part_checksums(Path(recipe.split)) if recipe.split else None
+    )
     epochs = Epochs(recipe, folder, spec, state, batches, body, watcher)
     valid_x, valid_y = tensors(validation, spec), validation.labels
     epochs.fit(valid_x, valid_y)

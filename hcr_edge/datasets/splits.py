@@ -240,21 +240,10 @@ def read_parts(path: Path, data: Dataset) -> dict[str, Dataset]:
     Raises:
         DataError: The file is missing, damaged, or made for other images.
     """
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if (version := stored["schema_version"]) != SCHEMA_VERSION:
-            raise DataError(f"{path} has schema version {version}", allowed=str(SCHEMA_VERSION))
-        parts = {name: _positions(part["positions"]) for name, part in stored["parts"].items()}
-        expected = stored["checksum"]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise DataError(
-            f"{path} is no split file", hint="make one with 'hcr-edge data split'"
-        ) from error
+    made_for, expected, parts = _read_file(path)
     if expected != checksum(data):
         raise DataError(
-            f"{path} was made for {stored.get('dataset')}, other images than {data.name}",
+            f"{path} was made for {made_for}, other images than {data.name}",
             hint="name that data set, or make the split anew",
         )
     taken = np.zeros(len(data), bool)
@@ -268,6 +257,36 @@ def read_parts(path: Path, data: Dataset) -> dict[str, Dataset]:
         name: replace(data.take(positions, name), split_rule=path.name)
         for name, positions in parts.items()
     }
+
+
+def part_checksums(path: Path) -> dict[str, str]:
+    """Return the SHA-256 of each part of a split file: of the images that it names.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    _, expected, parts = _read_file(path)
+    return {
+        name: hashlib.sha256(f"{expected} {positions.tolist()}".encode()).hexdigest()
+        for name, positions in parts.items()
+    }
+
+
+def _read_file(path: Path) -> tuple[Any, Any, dict[str, NDArray[np.int64]]]:
+    """Read a split file: for which data set, its checksum, and the positions of each part."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if (version := stored["schema_version"]) != SCHEMA_VERSION:
+            raise DataError(f"{path} has schema version {version}", allowed=str(SCHEMA_VERSION))
+        parts = {name: _positions(part["positions"]) for name, part in stored["parts"].items()}
+        made_for, expected = stored.get("dataset"), stored["checksum"]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise DataError(
+            f"{path} is no split file", hint="make one with 'hcr-edge data split'"
+        ) from error
+    return made_for, expected, parts
 
 
 def _positions(values: Any) -> NDArray[np.int64]:

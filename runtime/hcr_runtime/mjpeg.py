@@ -12,10 +12,17 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 import threading
 import time
 import urllib.parse
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +36,8 @@ SILENT_SECONDS = 10.0
 # A snapshot is asked for so often (seconds from request to request): what lies still is read as
 # well as in a stream, and cameras that take long for each are not busy with this alone.
 SNAPSHOT_SECONDS = 0.2
+# So many snapshots in a row that came without their end, and the camera is lost.
+MOST_CUT = 5
 # No picture is larger (bytes).
 MOST_BYTES = 32_000_000
 _CHUNK = 65_536
@@ -51,13 +60,14 @@ class MjpegStream:
     def __init__(self, url: str) -> None:
         self._url = url
         self._stopped = threading.Event()
+        self._cut = 0
         self._ask()
 
     def _ask(self) -> None:
         url = self._url
         self._rest, self._came, self._asked = b"", False, time.monotonic()
         try:
-            self._connection, self._socket = _connect(url)
+            self._connection = self._connect()
             self._response = _answer(self._connection, url)
         except (OSError, HTTPException, ValueError) as error:
             # The message of another error may hold the address as it is, with its password.
@@ -80,32 +90,90 @@ class MjpegStream:
             )
         self._snapshot = kind.startswith("image/")
 
+    def _connect(self) -> HTTPConnection:
+        """Connect, step by step, so that `interrupt` finds the socket that is waited for."""
+        parts = urllib.parse.urlsplit(self._url)
+        host = parts.hostname or ""
+        if parts.scheme != "https":
+            connection = HTTPConnection(host, parts.port)
+            connection.sock = self._reach(host, connection.port)
+            return connection
+        context = ssl.create_default_context()
+        connection = HTTPSConnection(host, parts.port, context=context)
+        plain = self._reach(host, connection.port)
+        secured = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+        self._hold(secured)
+        try:
+            secured.do_handshake()
+        except BaseException:
+            secured.close()
+            raise
+        connection.sock = secured
+        return connection
+
+    def _reach(self, host: str, port: int) -> socket.socket:
+        """Connect to the first address of a host that answers."""
+        problem = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            attempt = socket.socket(family, kind, protocol)
+            self._hold(attempt)
+            attempt.settimeout(SILENT_SECONDS)
+            try:
+                attempt.connect(address)
+            except OSError as error:
+                attempt.close()
+                problem = error
+            else:
+                self._hold(attempt)
+                return attempt
+        raise problem
+
+    def _hold(self, opened: socket.socket) -> None:
+        """Let `interrupt` shut this socket; one that comes after it is closed."""
+        self._socket = opened
+        if self._stopped.is_set():
+            opened.close()
+            raise CameraError(f"{shown(self._url)} was closed")
+
     def read(self) -> tuple[NDArray[np.uint8] | None, bytes]:
         """Wait for the next picture; see `camera.Capture`."""
         while True:
             data, self._rest = _next_picture(self._rest)
             if data:
-                self._came = True
+                self._came, self._cut = True, 0
                 return (recording.decode(data) if _is_whole(data) else None), data
             if len(self._rest) > MOST_BYTES:
                 raise CameraError(f"{shown(self._url)} sends no pictures")
             try:
                 chunk = self._response.read1(_CHUNK)
+            except IncompleteRead:
+                chunk = b""
             except (OSError, HTTPException, ValueError) as error:
                 raise CameraError(f"{shown(self._url)} broke off ({error})") from error
             if chunk:
                 self._rest += chunk
-            elif self._snapshot:
+            elif not self._snapshot:
+                raise CameraError(f"{shown(self._url)} ended")
+            elif self._came:
                 self._ask_again()
             else:
-                raise CameraError(f"{shown(self._url)} ended")
+                return None, self._cut_off()
+
+    def _cut_off(self) -> bytes:
+        """Take what came of a snapshot without its end."""
+        data, self._rest, self._came = self._rest, b"", True
+        self._cut += 1
+        begun = _START in data or _START.startswith(data)
+        if self._cut >= MOST_CUT or not begun:
+            kind = self._response.headers.get_content_type()
+            raise CameraError(f"{shown(self._url)} answers with {kind}, and no whole JPEG in it")
+        return data
 
     def _ask_again(self) -> None:
         """Fetch the next snapshot when it is due."""
         self.close()
-        if not self._came:
-            kind = self._response.headers.get_content_type()
-            raise CameraError(f"{shown(self._url)} answers with {kind}, and no whole JPEG in it")
         if self._stopped.wait(max(0.0, self._asked + SNAPSHOT_SECONDS - time.monotonic())):
             raise CameraError(f"{shown(self._url)} was closed")
         self._ask()
@@ -120,15 +188,6 @@ class MjpegStream:
         """End the connection."""
         self._response.close()
         self._connection.close()
-
-
-def _connect(url: str) -> tuple[HTTPConnection, socket.socket]:
-    parts = urllib.parse.urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=SILENT_SECONDS)
-    connection.connect()
-    # The connection forgets its socket where the answer is the last on it.
-    return connection, connection.sock
 
 
 def _answer(connection: HTTPConnection, url: str) -> HTTPResponse:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from hcr_edge.architectures import (
     Shape,
 )
 from hcr_edge.augment import Augmentation
+from hcr_edge.datasets import load_dataset
+from hcr_edge.datasets.splits import make_split
 from hcr_edge.errors import RecipeError
 from hcr_edge.recipe import Recipe
 from hcr_edge.run_folder import RunFolder
@@ -253,6 +256,33 @@ def test_nothing_of_the_old_run_stands_beside_the_new_recipe(
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.parametrize("name", ["epoch-log.txt", "epoch-12", "branch-notes.txt", "branch-1b"])
+def test_names_like_those_of_the_run_are_left_alone(name: str, tmp_path: Path) -> None:
+    """Files and folders of the user's, beside a run that is interrupted, goes on, and ends."""
+    recipe = replace(PLAIN, branches=1, branch_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, watcher=Interrupting(epoch=1))
+    own = tmp_path / name
+    if own.suffix:
+        own.write_text("mine", encoding="utf-8")
+    else:
+        own.mkdir()
+    assert train(recipe, tmp_path, resume=True)["best_epoch"] <= 2
+    assert len(_history(tmp_path)) == 2, "it went on"
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path, overwrite=True, watcher=Interrupting(step=(1, 1)))
+    assert own.exists()
+
+
+def test_the_last_epoch_is_the_highest_number(interrupted: Path) -> None:
+    (kept,) = interrupted.glob("epoch-*")
+    for number in (9999, 10000):
+        state = json.loads((kept / "state.json").read_text(encoding="utf-8")) | {"epoch": number}
+        shutil.copytree(kept, interrupted / f"epoch-{number}")
+        (interrupted / f"epoch-{number}" / "state.json").write_text(json.dumps(state))
+    assert RunFolder(interrupted).open(ALL, resume=True).epoch == 10000
+
+
 @pytest.mark.parametrize("name", ["state.json", "last.keras", "average.npz"])
 def test_what_resuming_needs_is_damaged(name: str, interrupted: Path) -> None:
     (kept,) = interrupted.glob(f"epoch-*/{name}")
@@ -283,3 +313,64 @@ def test_more_images_than_the_run_began_with(interrupted: Path) -> None:
     """The number of images is as much part of a run as its rate."""
     with pytest.raises(RecipeError):
         train(replace(ALL, limit=2 * LIMIT), interrupted, resume=True)
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Recipe:
+    """A recipe with a split file, of letters of nobody in particular."""
+    rng = np.random.default_rng(0)
+    for letter in "ات":
+        (tmp_path / "own" / letter).mkdir(parents=True)
+        for i in range(30):
+            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
+    split = tmp_path / "mine.json"
+    recipe = replace(PLAIN, dataset=f"folder:{tmp_path / 'own'}", split=str(split), limit=None)
+    _write_split(recipe, seed=5)
+    return recipe
+
+
+def _write_split(recipe: Recipe, **options: Any) -> None:
+    split = make_split(load_dataset(recipe.dataset, "all"), "random", **options)
+    Path(str(recipe.split)).write_text(json.dumps(split.to_dict()), encoding="utf-8")
+
+
+@pytest.fixture
+def own_data(few_writers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`few_writers` knows one data set alone."""
+    monkeypatch.setattr("hcr_edge.protocol.load_dataset", load_dataset)
+
+
+@pytest.mark.usefixtures("own_data")
+def test_another_split_file_in_the_place_of_the_first(listed: Recipe, tmp_path: Path) -> None:
+    """What trained before might be tested now."""
+    out, split = tmp_path / "run", Path(str(listed.split))
+    with pytest.raises(KeyboardInterrupt):
+        train(listed, out, watcher=Interrupting(epoch=1))
+    before, first = _files(out), split.read_bytes()
+    assert str(tmp_path) not in (out / "environment.json").read_text(encoding="utf-8")
+    _write_split(listed, seed=6)
+    with pytest.raises(
+        RecipeError, match=r"mine\.json has changed .* in train, val, test"
+    ) as caught:
+        train(listed, out, resume=True)
+    assert "bring the file back" in caught.value.hint
+    assert _files(out) == before
+    _write_split(listed, seed=5, val=0.0)  # what validated trains: the test is the same
+    with pytest.raises(RecipeError, match=r"has changed .* in train, val;"):
+        train(listed, out, resume=True)
+    # The same parts, written otherwise.
+    split.write_text(json.dumps(json.loads(first), indent=2), encoding="utf-8")
+    assert train(listed, out, resume=True)["epochs"] == listed.epochs
+
+
+@pytest.mark.usefixtures("own_data")
+def test_a_split_whose_checksum_was_not_noted(listed: Recipe, tmp_path: Path) -> None:
+    """A run from before it was goes on."""
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(listed, out, watcher=Interrupting(epoch=1))
+    noted = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+    assert sorted(noted.pop("split")) == ["test", "train", "val"]
+    (out / "environment.json").write_text(json.dumps(noted), encoding="utf-8")
+    assert train(listed, out, resume=True)["epochs"] == listed.epochs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import sys
 import threading
 import time
@@ -68,6 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.sent += 1
             self.send_response(200)
             self.send_header("Content-Type", f"image/{self.path.rpartition('.')[2]}")
+            if "chunked" in self.path:  # the end of the last chunk never comes
+                self.send_header("Transfer-Encoding", "chunked")
+                data = b"%x\r\n" % (len(data) + 1) + data
             self.end_headers()
             self.wfile.write(data)
             return
@@ -153,12 +157,84 @@ def test_a_snapshot_that_is_due_later_is_not_waited_for(
     assert time.monotonic() - start < 8
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\r\n\x1a\n", jpeg(90)[:-200]])
-def test_a_snapshot_that_is_no_picture(camera: Camera, data: bytes) -> None:
+@pytest.mark.parametrize("stall", ["backlog", "answer", "late"])
+def test_a_server_that_stalls_is_left_at_once(
+    stall: str, camera: Camera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the next snapshot is asked for: before it is let in, and before it is answered."""
+    stalled = socket.create_server(("127.0.0.1", 0), backlog=0)
+    address = stalled.getsockname()
+    waiting, going_on = threading.Event(), threading.Event()
+    others = []
+    if stall == "backlog":
+        for _ in range(4):  # they wait where the next would be let in
+            others.append(socket.socket())
+            others[-1].setblocking(False)
+            others[-1].connect_ex(address)
+
+    def find(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if camera.connections:
+            waiting.set()
+            if stall == "late":
+                going_on.wait(10)
+        to = address if camera.connections else camera.server_address
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", to)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    stream = hcr_runtime.mjpeg.MjpegStream(camera.url + "/snapshot.jpeg")
+    assert stream.read()[0] is not None
+    ended = []
+
+    def read() -> None:
+        with pytest.raises(CameraError) as caught:
+            stream.read()
+        ended.append(caught.value)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    waiting.wait(10)
+    time.sleep(0.2)
+    start = time.monotonic()
+    stream.interrupt()
+    going_on.set()
+    reader.join()
+    assert ended
+    assert time.monotonic() - start < 5  # of the 10 s for which a camera may say nothing
+    stream.close()
+    for opened in (stalled, *others):
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [
+        (b"\x89PNG\r\n\x1a\n", 1),
+        (jpeg(90)[:-200], hcr_runtime.mjpeg.MOST_CUT),
+        (b"", hcr_runtime.mjpeg.MOST_CUT),
+    ],
+)
+def test_a_snapshot_that_is_no_picture(camera: Camera, data: bytes, asked: int) -> None:
     camera.pictures = [data]
     with pytest.raises(CameraError, match="answers with image/png, and no whole JPEG in it"):
         next(frames(camera.url + "/snapshot.png"))
-    assert camera.connections == 1
+    assert camera.connections == asked
+
+
+@pytest.mark.parametrize("path", ["/snapshot.jpeg", "/snapshot/chunked.jpeg"])
+def test_a_snapshot_that_came_without_its_end_is_damaged(
+    path: str, camera: Camera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a stream: it is left out and counted, and the camera is not lost for it."""
+    monkeypatch.setattr(hcr_runtime.mjpeg, "SNAPSHOT_SECONDS", 0.01)
+    whole = jpeg(90)
+    most = hcr_runtime.mjpeg.MOST_CUT - 1  # in a row
+    camera.pictures = [*most * [whole[:-200]], whole]
+    with LiveSource(camera.url + path) as live:
+        read = list(islice(live, 3))
+        assert (live.state, live.reopened) == ("live", 0)
+    assert [frame.encoded for frame in read] == 3 * [whole]
+    assert live.damaged >= 3 * most
+    assert not caplog.records
 
 
 def test_damaged_pictures_are_counted_and_left_out(camera: Camera) -> None:
