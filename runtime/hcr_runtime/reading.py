@@ -101,7 +101,8 @@ def choose(
             return first._replace(disputed=second.label(spec))
         return second
     if first.is_sure(spec):
-        unsupported = look.doubtful and not second.is_sure(spec)
+        # A foot that is apart: what is left of its letter is none.
+        unsupported = look.doubtful and not look.ringed and not second.is_sure(spec)
         if first.label(spec) == second.label(spec) or unsupported or not (known or shadow):
             # What a shadow leaves of the light in a corner is a stroke to the first alone.
             speck = not readable and first.extent.longer >= SMALL_GLYPH
