@@ -15,10 +15,12 @@ from hcr_edge.checkpoints import model_file, shipped_checkpoints
 from hcr_edge.datasets import load_dataset
 from hcr_edge.errors import DataError, RecipeError
 from hcr_edge.evaluate import evaluate, open_model
-from hcr_edge.recipe import load_recipe, shipped_recipes
+from hcr_edge.protocol import split_dataset
+from hcr_edge.recipe import Recipe, load_recipe, shipped_recipes
+from hcr_edge.run_folder import RunFolder
 from hcr_edge.whole_file import write_json, write_whole
 from hcr_export.statistics import wilson_interval
-from hcr_runtime import shipped_models
+from hcr_runtime import HcrError, shipped_models
 from hcr_runtime.errors import nearest
 
 mpl.use("Agg")
@@ -45,6 +47,7 @@ class Compared:
         total: Images of the test set.
         published: What the recipe's authors reported.
         run: The run folder, or empty.
+        listed: Checksum of the test part of the recipe's split file; empty without one.
     """
 
     name: str
@@ -55,24 +58,35 @@ class Compared:
     total: int
     published: str = ""
     run: str = ""
+    listed: str = ""
 
     @classmethod
     def of_run(cls, run: Path, name: str) -> Compared:
         """Read a finished run folder; raises `RecipeError` where it is not finished."""
         try:
             result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+            test_set = f"{result['dataset']} {result['test']['split']}"
+            # A split that was written down is called as its file.
+            if listed := str(result.get("protocol", "")).endswith(".json"):
+                test_set += f" of {result['protocol']}"
             return cls(
                 name=name,
-                test_set=f"{result['dataset']} {result['test']['split']}",
+                test_set=test_set,
                 parameters=int(result["parameters"]),
                 validation=float(result["validation"]["accuracy"]),
                 correct=int(result["test"]["correct"]),
                 total=int(result["test"]["total"]),
                 published=str(result.get("published", "")),
                 run=str(run),
+                listed=RunFolder(run).split().get("test", "") if listed else "",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecipeError(f"{run} is no finished run folder", hint="train it first") from error
+
+    @property
+    def images(self) -> tuple[str, int]:
+        """Which images it was measured on: equal for two systems where these are the same."""
+        return self.listed or self.test_set, self.total
 
     @property
     def accuracy(self) -> float:
@@ -106,24 +120,32 @@ def is_recipe(name: str) -> bool:
     return name in shipped_recipes() or Path(name).suffix in (".yaml", ".yml")
 
 
-def check_names(names: Sequence[str], dataset: str | None) -> None:
+def check_names(names: Sequence[str], dataset: str | None, data_dir: Path | None) -> None:
     """See that all can be compared, before the first is trained.
 
+    Args:
+        names: Recipes and models.
+        dataset: Trains and tests them all; None: each recipe's own.
+        data_dir: Where published data sets lie.
+
     Raises:
-        HcrError: One is unknown, needs a data set, or would be trained in another's folder.
+        HcrError: One is unknown, needs a data set, would be trained in another's folder, or has a
+            split file that is missing, damaged, or another data set's.
     """
     if not names:
         raise RecipeError("nothing is to be compared", allowed="recipes or models, with commas")
     stems: dict[str, str] = {}
     for name in names:
         if is_recipe(name):
-            load_recipe(name)
+            recipe = load_recipe(name, dataset=dataset)
             stem = Path(name).stem
             if stems.setdefault(stem, name) != name:
                 raise RecipeError(
                     f"{stems[stem]} and {name} would be trained in one folder, {stem}",
                     hint="give the files other names",
                 )
+            if recipe.split is not None:
+                _check_split(name, recipe, data_dir)
         elif name not in shipped_models() and not Path(name).exists():
             known = {*shipped_recipes(), *shipped_models()}
             raise RecipeError(
@@ -136,6 +158,16 @@ def check_names(names: Sequence[str], dataset: str | None) -> None:
             )
         else:
             model_file(name)
+
+
+def _check_split(name: str, recipe: Recipe, data_dir: Path | None) -> None:
+    try:
+        split_dataset(recipe, data_dir)
+    except HcrError as error:
+        # Of several recipes it must be said which.
+        raise type(error)(
+            f"{name}: {error.message}", allowed=error.allowed, hint=error.hint
+        ) from error
 
 
 def measure_model(name: str, dataset: str | None, data_dir: Path | None) -> Compared:
@@ -193,6 +225,8 @@ def write_comparison(out: Path, rows: Sequence[Compared]) -> dict[str, Any]:
     systems = [
         {**asdict(row), "accuracy": row.accuracy, "interval": list(row.interval)} for row in rows
     ]
+    for system in systems:
+        del system["listed"]  # good for `Compared.images` alone
     document = {"schema_version": 1, "systems": systems}
     write_json(out / "compare.json", document)
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(row.cells() for row in rows)]

@@ -115,6 +115,7 @@ class Recipe:
     published: str = ""
 
     def __post_init__(self) -> None:
+        self._check_split()
         checks: tuple[tuple[str, type | tuple[type, ...], Any, str], ...] = (
             ("name", str, NAME.fullmatch, NAME_FORM),
             ("arch", str, bool, "a network's name"),
@@ -219,7 +220,7 @@ class Recipe:
             (
                 self.split is not None and self.protocol != "official",
                 f"protocol is {self.protocol!r} beside a split",
-                "official, or no split: crossval divides dataset itself",
+                "official, or 'split: null' in the recipe: crossval divides dataset itself",
             ),
             (
                 self.test_dataset is not None and self.protocol != "official",
@@ -229,6 +230,17 @@ class Recipe:
         ):
             if wrong:
                 raise RecipeError(f"recipe: {received}", allowed=allowed)
+
+    def _check_split(self) -> None:
+        """Tell what to drop of a part of a split file, as other commands take."""
+        if isinstance(self.split, str):
+            file, end, part = self.split.rpartition(".json:")
+            if end and not part.endswith(".json"):
+                raise RecipeError(
+                    f"recipe: split is {self.split!r}",
+                    allowed=f"{file}.json, whose train, val and test are taken",
+                    hint=f"drop ':{part}'",
+                )
 
     @property
     def all_epochs(self) -> int:

@@ -258,7 +258,8 @@ def compare(
     if out.exists() and not out.is_dir():
         raise RecipeError(f"{out} is a file", allowed="a folder")
     names = list(dict.fromkeys(name.strip() for name in recipes.split(",") if name.strip()))
-    check_names(names, dataset)
+    with working("reading split files"):
+        check_names(names, dataset, data_dir)
     measured: dict[str, Compared] = {}
     # First what takes minutes: a model that does not fit must not be told after hours of training.
     for name in (name for name in names if not is_recipe(name)):
@@ -271,8 +272,8 @@ def compare(
         _train(recipe, run, data_dir, True, overwrite=False)
         measured[name] = Compared.of_run(run, name)
     rows = [measured[name] for name in names]
-    if len({(row.test_set, row.total) for row in rows}) > 1:
-        warn("not all were measured on the same images: see the test sets")
+    if len({row.images for row in rows}) > 1:
+        warn("not all were measured on the same images: see the test sets, and split files")
     document = write_comparison(out, rows)
     if as_json:
         answer(document)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from hcr_edge.compare import Compared, is_recipe, measure_model, write_comparison
+from hcr_edge.datasets import load_dataset
+from hcr_edge.datasets.splits import make_split
 from hcr_edge.errors import RecipeError
 
 PNG = b"\x89PNG"
@@ -131,4 +133,83 @@ def test_nothing_to_compare(cli, tmp_path: Path) -> None:
     answer = cli("compare", "--recipes", " , ", "--out", tmp_path / "out")
     assert answer.code == 2
     assert "nothing is to be compared" in answer.errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def split_recipes(tmp_path: Path) -> tuple[Path, Path]:
+    """Two recipes of one data set, each with a split file of its own of one name."""
+    rng = np.random.default_rng(0)
+    for letter in "ات":
+        (tmp_path / "own" / letter).mkdir(parents=True)
+        for i in range(30):
+            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
+    recipes = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    for recipe in recipes:
+        (tmp_path / recipe.stem).mkdir()
+        split = tmp_path / recipe.stem / "split.json"
+        recipe.write_text(
+            f"name: {recipe.stem}\narch: lenet5\nepochs: 1\n"
+            f"dataset: 'folder:{tmp_path / 'own'}'\nsplit: {split}\n",
+            encoding="utf-8",
+        )
+        _write_split(tmp_path, split, seed=5)
+    return recipes
+
+
+def _write_split(folder: Path, file: Path, **options: float) -> None:
+    data = load_dataset(f"folder:{folder / 'own'}", "all")
+    split = make_split(data, "random", **options)  # type: ignore[arg-type]
+    file.write_text(json.dumps(split.to_dict()), encoding="utf-8")
+
+
+def test_other_images_are_told(cli, split_recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of one data set, in a file of one name, as many: told by which they are."""
+    names = ",".join(map(str, split_recipes))
+    (tmp_path / "second/split.json").rename(tmp_path / "second/list.json")
+    text = split_recipes[1].read_text(encoding="utf-8")
+    split_recipes[1].write_text(text.replace("split.json", "list.json"), encoding="utf-8")
+    alike = cli("compare", "--recipes", names, "--out", tmp_path / "alike", "--json")
+    assert alike.code == 0, alike.err
+    assert "same images" not in alike.err, "the same parts, in files of two names"
+    split_recipes[1].write_text(text, encoding="utf-8")
+    _write_split(tmp_path, tmp_path / "second/split.json", seed=6)
+    answer = cli("compare", "--recipes", names, "--out", tmp_path / "out", "--json")
+    assert answer.code == 0, answer.err
+    assert [item["test_set"] for item in answer.json["systems"]] == 2 * [
+        "folder own test of split.json"
+    ]
+    assert "not all were measured on the same images" in answer.err
+    assert "listed" not in answer.json["systems"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "dataset", "says"),
+    [
+        (None, (), "cannot read"),
+        ("{}", (), "is no split file"),
+        ("", ("--dataset", "samples"), "other images than samples"),
+    ],
+)
+def test_split_files_are_read_before_the_first_training(
+    content: str | None,
+    dataset: tuple[str, ...],
+    says: str,
+    cli,
+    split_recipes: tuple[Path, Path],
+    tmp_path: Path,
+) -> None:
+    first, second = split_recipes
+    if content is None:
+        (tmp_path / "second/split.json").unlink()
+    elif content:
+        (tmp_path / "second/split.json").write_text(content, encoding="utf-8")
+    else:
+        first.write_text("name: first\narch: lenet5\nepochs: 1\n", encoding="utf-8")
+    names = f"{first},{second}"
+    answer = cli("compare", "--recipes", names, *dataset, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert answer.errors[-1].startswith(f"error: {second}: ")
+    assert says in answer.errors[-1]
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -253,3 +254,15 @@ def test_unknown_recipe_names_the_nearest(tmp_path: Path) -> None:
     assert "did you mean ahcd-baseline" in caught.value.allowed
     with pytest.raises(RecipeError, match="there is no recipe"):
         load_recipe(tmp_path)  # a folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"split": "a.json:train"}, "allowed: a.json, .*; drop ':train'$"),
+        ({"split": "a.json", "protocol": "writers"}, "'split: null' in the recipe: crossval"),
+    ],
+)
+def test_what_to_do_about_a_split_is_told(changes: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(RecipeError, match=remedy):
+        load_recipe("edge-nano", teachers=(), distill=0.0, **changes)
