@@ -24,7 +24,17 @@ from hcr_edge.recipe import load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
 RESULT = {
-    *("name", "arch", "dataset", "protocol", "epochs", "best_epoch", "validation", "test"),
+    *(
+        "name",
+        "arch",
+        "dataset",
+        "protocol",
+        "epochs",
+        "averaged_branches",
+        "best_epoch",
+        "validation",
+        "test",
+    ),
     *("parameters", "published", "temperature", "min_confidence", "false_acceptance"),
     "neighbours",
 }
