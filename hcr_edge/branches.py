@@ -51,6 +51,9 @@ def average_branches(
 
     Returns:
         Whether the mean has the lower validation loss, and was taken.
+
+    Raises:
+        RecipeError: A branch's folder cannot be written, or what it holds is damaged.
     """
     begin = trunk.get_weights()
     ends = []

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage, Pixels, to_bgr, to_gray
+from hcr_runtime.ink import stroke_width
 
 # Colours are looked at on every n-th row and column, so many on the longer side.
 SAMPLES = 192
@@ -38,7 +39,6 @@ SEEN = 0.4
 EDGE, LEAST_EDGES = 24, 0.002
 UNSEEN, SECOND = 0.1, 0.3
 
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 # Of blue, green and red in grey (ITU-R BT.601).
 _LUMA = np.array([0.114, 0.587, 0.299])
 
@@ -103,8 +103,7 @@ def _is_marked(gray: GrayImage, brightest: GrayImage, chroma: GrayImage) -> bool
     inked = cv2.countNonZero(ink)
     if inked < LEAST_INK * gray.size:
         return False
-    stroke = 2 * inked / max(inked - cv2.countNonZero(cv2.erode(ink, _CROSS)), 1)
-    square = np.ones(2 * (1 + round(BROAD * stroke),), np.uint8)
+    square = np.ones(2 * (1 + round(BROAD * stroke_width(ink)),), np.uint8)
     broad = cv2.morphologyEx(cv2.bitwise_or(marks, ink), cv2.MORPH_OPEN, square)
     marks = cv2.bitwise_and(broad, marks)
     if cv2.countNonZero(marks) <= least:

@@ -50,6 +50,17 @@ def may_be_ring(main: Parts, mask: GrayImage, box: tuple[int, int, int, int]) ->
         main: As for `may_be_ringed`.
         mask: 255 where there is ink, 0 elsewhere; uint8 of shape (H, W).
         box: Left, top, width and height of the box of all parts.
+
+    >>> import numpy as np
+    >>> mask = np.zeros((64, 64), np.uint8)
+    >>> mask[4:60, 4:60] = 255
+    >>> mask[8:56, 8:56] = 0
+    >>> box = 4, 4, 56, 56
+    >>> may_be_ring([[*box, 832]], mask, box)  # empty
+    False
+    >>> mask[30:56, 30:34] = 255
+    >>> may_be_ring([[*box, 936]], mask, box)
+    True
     """
     left, top, width, height = box
     if min(width, height) < LEAST_RING:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import pytest
 
@@ -73,6 +74,18 @@ class Answer:
 
 
 Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    """Two letters, 30 images each, of nobody in particular."""
+    rng = np.random.default_rng(0)
+    for letter in "ات":
+        (tmp_path / "own" / letter).mkdir(parents=True)
+        for i in range(30):
+            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
+    return f"folder:{tmp_path / 'own'}"
 
 
 @pytest.fixture(scope="session")

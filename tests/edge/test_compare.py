@@ -137,21 +137,14 @@ def test_nothing_to_compare(cli, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def split_recipes(tmp_path: Path) -> tuple[Path, Path]:
+def split_recipes(own: str, tmp_path: Path) -> tuple[Path, Path]:
     """Two recipes of one data set, each with a split file of its own of one name."""
-    rng = np.random.default_rng(0)
-    for letter in "ات":
-        (tmp_path / "own" / letter).mkdir(parents=True)
-        for i in range(30):
-            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
-            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
     recipes = tmp_path / "first.yaml", tmp_path / "second.yaml"
     for recipe in recipes:
         (tmp_path / recipe.stem).mkdir()
         split = tmp_path / recipe.stem / "split.json"
         recipe.write_text(
-            f"name: {recipe.stem}\narch: lenet5\nepochs: 1\n"
-            f"dataset: 'folder:{tmp_path / 'own'}'\nsplit: {split}\n",
+            f"name: {recipe.stem}\narch: lenet5\nepochs: 1\ndataset: '{own}'\nsplit: {split}\n",
             encoding="utf-8",
         )
         _write_split(tmp_path, split, seed=5)

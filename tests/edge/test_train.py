@@ -302,18 +302,6 @@ def test_two_folders_of_ones_own_are_two_sources(tmp_path: Path) -> None:
         split_dataset(again, None)
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> str:
-    """Two letters, 30 images each, of nobody in particular."""
-    rng = np.random.default_rng(0)
-    for letter in "ات":
-        (tmp_path / "own" / letter).mkdir(parents=True)
-        for i in range(30):
-            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
-            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
-    return f"folder:{tmp_path / 'own'}"
-
-
 def _write_split(path: Path, spec: str, **options: Any) -> dict[str, list[Any]]:
     """Write a split file; returns the images of each part."""
     data = load_dataset(spec, "all")

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -316,16 +315,10 @@ def test_more_images_than_the_run_began_with(interrupted: Path) -> None:
 
 
 @pytest.fixture
-def listed(tmp_path: Path) -> Recipe:
+def listed(own: str, tmp_path: Path) -> Recipe:
     """A recipe with a split file, of letters of nobody in particular."""
-    rng = np.random.default_rng(0)
-    for letter in "ات":
-        (tmp_path / "own" / letter).mkdir(parents=True)
-        for i in range(30):
-            image = rng.integers(0, 256, (16, 16)).astype(np.uint8)
-            cv2.imencode(".png", image)[1].tofile(tmp_path / "own" / letter / f"{i:02d}.png")
     split = tmp_path / "mine.json"
-    recipe = replace(PLAIN, dataset=f"folder:{tmp_path / 'own'}", split=str(split), limit=None)
+    recipe = replace(PLAIN, dataset=own, split=str(split), limit=None)
     _write_split(recipe, seed=5)
     return recipe
 
