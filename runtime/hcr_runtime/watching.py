@@ -65,6 +65,7 @@ class Event:
         t: Time of the frame, in seconds since the source's first.
         first: When the glyph was first seen.
         last: When it was last seen.
+        line: Of the page's writing, from 0 at the top, on which it stood then; 0 in guide mode.
 
     >>> event = Event("stable", 1, "ب", "beh", 0.98, Box(10, 20, 30, 40), 0.5, 0.1, 0.5)
     >>> event.to_dict()["box"], event.to_dict()["t"]
@@ -80,6 +81,7 @@ class Event:
     t: float
     first: float
     last: float
+    line: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as plain JSON types; the box as left, top, width, height."""
@@ -277,6 +279,7 @@ class Watcher:
             t=self._now,
             first=glyph.first,
             last=last,
+            line=glyph.line,
         )
 
 

@@ -40,7 +40,7 @@ def test_json_tells_each_letter_once(cli, clip: Path, monkeypatch: pytest.Monkey
     answer = cli("webcam", "--source", clip, "--json")
     assert answer.code == 0
     events = [json.loads(line) for line in answer.out.splitlines()]
-    keys = {"event", "glyph", "label", "name", "confidence", "box", "t", "first", "last"}
+    keys = {"event", "glyph", "label", "name", "confidence", "box", "t", "first", "last", "line"}
     assert all(event.keys() == keys for event in events)
     kinds = ["looking", "stable", "gone"]
     expected = [(kind, label) for label in "بسو" for kind in kinds]

@@ -227,6 +227,7 @@ def test_page_is_told_in_reading_order(classifier: Classifier, tile: Tile) -> No
     ]
     # From right to left, then the next line.
     assert [event.name for event in events if event.event == "stable"] == names
+    assert [event.line for event in events if event.event == "stable"] == [0, 0, 0, 1, 1, 1]
     for frame in film((shown, 1.0), (bare, 2.0)):
         events += watcher.see(replace(frame, seconds=frame.seconds + 1))
     assert [event.name for event in events if event.event == "gone"] == names
