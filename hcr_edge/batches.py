@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from hcr_edge.augment import Augmentation
 from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.crossed import TRAINED as CROSSINGS
+from hcr_edge.crossed import can_be_crossed, cross_out
 from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
 from hcr_edge.neighbours import Neighbours
@@ -63,6 +65,10 @@ class InkBatches(keras.utils.PyDataset):
         self.composed = 0
         if self.neighbours.letters:
             self.composed = math.ceil(recipe.neighbours * self.batch_size)
+        self.crossable = [
+            i for i, at in enumerate(keep) if can_be_crossed(data.label_set[data.labels[at]])
+        ]
+        self.crossed = math.ceil(recipe.crossed * self.batch_size) if self.crossable else 0
         self.siblings = Siblings(*((self.inks, self.texts) if recipe.lent else ([], [])))
         self.lent = recipe.lent if self.siblings.letters else 0.0
         self.classes = [label.text for label in data.label_set]
@@ -116,7 +122,7 @@ class InkBatches(keras.utils.PyDataset):
         if self.teachers:
             answers = self._answers(seen)
             targets = (1 - self.distill) * targets + self.distill * answers
-        strange = self._drawings(rng) + self._compositions(rng)
+        strange = self._drawings(rng) + self._compositions(rng) + self._crossings(rng)
         if strange:
             images = np.concatenate([images, np.stack(strange)])
             uniform = np.full((len(strange), targets.shape[1]), 1 / targets.shape[1])
@@ -163,6 +169,20 @@ class InkBatches(keras.utils.PyDataset):
         known = self.neighbours.letters
         letters = [known[i] for i in rng.integers(len(known), size=self.composed)] if known else []
         inks = [self.neighbours.draw(letter, rng) for letter in letters]
+        if self.augment is not None:
+            inks = [self.augment(ink, rng) for ink in inks]
+        return [preprocess(ink, self.spec) for ink in inks]
+
+    def _crossings(self, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+        """Letters that are crossed out."""
+        if not self.crossed:
+            return []
+        chosen = rng.integers(len(self.crossable), size=self.crossed)
+        kinds = [CROSSINGS[i] for i in rng.integers(len(CROSSINGS), size=self.crossed)]
+        inks = [
+            cross_out(self.inks[self.crossable[i]], kind, rng)
+            for i, kind in zip(chosen, kinds, strict=True)
+        ]
         if self.augment is not None:
             inks = [self.augment(ink, rng) for ink in inks]
         return [preprocess(ink, self.spec) for ink in inks]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcr_edge.checkpoints import model_file
+from hcr_edge.crossed import cross_out_some
 from hcr_edge.datasets import Dataset, match_labels
-from hcr_edge.rejection import Refusal, false_acceptance, measure_refusal
+from hcr_edge.rejection import OUTLIERS, Refusal, false_acceptance, measure_refusal
 from hcr_export.statistics import wilson_interval
 from hcr_runtime import Classifier, ImageError, Label, ModelSpec, accepts, preprocess
 from hcr_runtime.image import ImageLike
@@ -36,6 +37,8 @@ class Evaluation:
         refusal: What the model's threshold does to these images.
         false_acceptance: Share of drawings that are no character, yet answered, by kind
             (`outliers.KINDS`).
+        crossed_out: The same of these images' letters that are crossed out, by kind
+            (`crossed.KINDS`); empty where no such letter can be.
         origins: Right answers and images of each of several joined sets, by name.
     """
 
@@ -48,6 +51,7 @@ class Evaluation:
     skipped: Mapping[str, int]
     refusal: Refusal
     false_acceptance: Mapping[str, float]
+    crossed_out: Mapping[str, float] = field(default_factory=dict)
     origins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -104,6 +108,7 @@ class Evaluation:
             "refusal": {
                 **asdict(self.refusal),
                 "false_acceptance": dict(self.false_acceptance),
+                "crossed_out": dict(self.crossed_out),
             },
             "skipped_classes": dict(self.skipped),
             "origins": {
@@ -188,6 +193,10 @@ def evaluate(
         skipped=data.skipped,
         refusal=measure_refusal(found, data.labels, least),
         false_acceptance=false_acceptance(model.accepts),
+        crossed_out={
+            kind: float(model.accepts(drawn).mean())
+            for kind, drawn in cross_out_some(data, OUTLIERS).items()
+        },
         origins={}
         if data.origin is None
         else {

@@ -94,6 +94,9 @@ def with_findings(spec: ModelSpec, result: dict[str, Any], mistakes: str) -> Mod
         figures[f"{part}: calibration error"] = shares["calibration_error"]
     unseen = [share for kind, share in result["false_acceptance"].items() if kind not in TRAINED]
     figures["drawings of kinds that training did not see, answered"] = float(np.mean(unseen))
+    if result["crossed_out"]:
+        shares = list(result["crossed_out"].values())
+        figures["validation letters that are crossed out, answered"] = float(np.mean(shares))
     return replace(spec, provenance=replace(spec.provenance, figures=figures, confusions=mistakes))
 
 

@@ -46,7 +46,7 @@ def join_dots(ink: Ink, count: int, rng: np.random.Generator) -> Ink:
     longer = int(max(stats[largest, 2:4]))
     if not dots.any() or max(width, height) > 0.8 * longer:  # a torn stroke, not dots
         return ink
-    pen = _width(ink * stroke) * rng.uniform(0.6, 1.1)
+    pen = pen_width(ink * stroke) * rng.uniform(0.6, 1.1)
     wide = max(width, 3 * pen) * rng.uniform(0.8, 1.2)
     high = max(height if count == 3 else 0.0, 2 * pen) * rng.uniform(0.8, 1.2)
     points = _dash(rng) if count == 2 else _three(rng)
@@ -62,7 +62,7 @@ def join_dots(ink: Ink, count: int, rng: np.random.Generator) -> Ink:
     y, rows = stats[largest, [1, 3]]
     away = -1 if top + height / 2 < y + rows / 2 else 1
     for step in range(room):
-        line = _line(points + np.array((room, room + away * step)), pen, page.shape)
+        line = draw_line(points + np.array((room, room + away * step)), pen, page.shape)
         if not (line[taken > 0] > _RIM).any():
             break
     else:
@@ -92,7 +92,7 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
         return ink
     stroke = (components == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
     dots = mask - stroke
-    pen = _width(ink * stroke)
+    pen = pen_width(ink * stroke)
     angle = rng.uniform(0, 2 * np.pi)
     outward = np.array([np.cos(angle), np.sin(angle)])
     ys, xs = np.nonzero(stroke)
@@ -108,7 +108,7 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
         around_dots = cv2.dilate(dots, np.ones((3, 3), np.uint8)) > 0
         dry = np.where(around_dots, ink, faint).astype(np.uint8)
     # A line without length is a round dot of its width.
-    dot = _line(np.array([(x, y), (x, y)]) + 0.5, pen * rng.uniform(0.9, 1.5), ink.shape)
+    dot = draw_line(np.array([(x, y), (x, y)]) + 0.5, pen * rng.uniform(0.9, 1.5), ink.shape)
     blotted = np.maximum(dry, np.rint(dot * (int(ink.max()) / 255)).astype(np.uint8))
     mask = (blotted > int(ink.max()) // 5).astype(np.uint8)
     count, now = cv2.connectedComponents(mask)
@@ -116,8 +116,18 @@ def blot(ink: Ink, rng: np.random.Generator) -> Ink:
     return ink if joined or count != parts else blotted
 
 
-def _width(stroke: Ink) -> float:
-    """Width of a stroke in pixels: its mean distance to its rim is a quarter of it."""
+def pen_width(stroke: Ink) -> float:
+    """Measure how wide the strokes of a letter are, in pixels: four times their mean distance to
+    their rim.
+
+    Args:
+        stroke: Uint8 (H, W), bright on 0; not blank.
+
+    >>> stroke = np.zeros((32, 64), np.uint8)
+    >>> stroke[14:18, 4:60] = 255
+    >>> round(pen_width(stroke))
+    5
+    """
     size = stroke.shape[1] * _FINE, stroke.shape[0] * _FINE
     fine = cv2.resize(stroke, size, interpolation=cv2.INTER_LINEAR)
     # What is all ink has its rim at the frame.
@@ -143,8 +153,21 @@ def _three(rng: np.random.Generator) -> NDArray[np.float64]:
     return corners
 
 
-def _line(points: NDArray[np.float64], pen: float, shape: tuple[int, ...]) -> Ink:
-    """Draw a line of the width `pen` through `points`, x and y in pixels: uint8 (H, W)."""
+def draw_line(points: NDArray[np.float64], pen: float, shape: tuple[int, ...]) -> Ink:
+    """Draw a line through points.
+
+    Args:
+        points: X and y of each, in pixels: (N, 2).
+        pen: Its width, pixels.
+        shape: Rows and columns of what is returned.
+
+    Returns:
+        Uint8 (H, W), 255 on 0, with soft rims.
+
+    >>> line = draw_line(np.array([(4.0, 8.0), (28.0, 8.0)]), 2.0, (16, 32))
+    >>> line.shape, int(line[8, 16]), int(line[2, 16])
+    ((16, 32), 255, 0)
+    """
     canvas = np.zeros((shape[0] * _FINE, shape[1] * _FINE), np.uint8)
     corners = np.round(points * _FINE).astype(np.int32)
     cv2.polylines(canvas, [corners[:, None]], False, 255, max(1, round(pen * _FINE)))

@@ -65,6 +65,7 @@ class Recipe:
             where it is not 0; their target is uniform (Hendrycks, Mazeika, Dietterich 2019).
         neighbours: As `outliers`, of the letters that `neighbours.COMPOSITIONS` composes from those
             of the training set; none where it lacks their parts.
+        crossed: As `outliers`, of the training set's letters, crossed out (`crossed.cross_out`).
         lent: The share of letters that are written with a stroke of their family, letters that
             differ in their dots alone, their own class among them (`siblings.Siblings`); none
             where the classes have no families, as digits and Latin letters. Needs `augmentation`.
@@ -105,6 +106,7 @@ class Recipe:
     distill: float = 0.0
     outliers: float = 0.0
     neighbours: float = 0.0
+    crossed: float = 0.0
     lent: float = 0.0
     typefaces: float = 0.0
     validation_share: int = 10
@@ -147,6 +149,7 @@ class Recipe:
             ("distill", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("outliers", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("neighbours", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
+            ("crossed", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("lent", (int, float), lambda v: 0 <= v <= 1, "0 to 1"),
             ("typefaces", (int, float), lambda v: 0 <= v <= 0.5, "0 to 0.5"),
             ("validation_share", int, lambda v: 2 <= v <= 1000, "2 to 1000"),

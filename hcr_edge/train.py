@@ -20,6 +20,7 @@ from hcr_edge.augment import Augmentation
 from hcr_edge.batches import InkBatches
 from hcr_edge.branches import average_branches
 from hcr_edge.checkpoints import find_checkpoint
+from hcr_edge.crossed import cross_out_some
 from hcr_edge.datasets import Dataset
 from hcr_edge.datasets.splits import part_checksums
 from hcr_edge.epochs import Epochs, Watcher
@@ -160,6 +161,11 @@ def train(
         letter: float(accepts(drawn, scores(best, _inputs(drawn, spec), spec), spec).mean())
         for letter, drawn in neighbours.items()
     }
+    crossed = cross_out_some(validation, OUTLIERS) if recipe.crossed else {}
+    result["crossed_out"] = {
+        kind: float(accepts(drawn, scores(best, _inputs(drawn, spec), spec), spec).mean())
+        for kind, drawn in crossed.items()
+    }
     result["validation"] = {
         "dataset": validation.title,
         "accuracy": state.best_accuracy,
@@ -271,7 +277,8 @@ def calibrate(
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
-    least = fit_min_confidence(scores(model, inputs, spec), labels, strange, rewritten)
+    sure = scores(model, inputs, spec)
+    least = fit_min_confidence(sure, labels, strange, rewritten, validation.origin)
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return replace(spec, rejection=RejectionSpec(least))

@@ -68,6 +68,10 @@ def evaluate(
     kinds = ", ".join(f"{kind} {share:.0%}" for kind, share in result.false_acceptance.items())
     mean = sum(result.false_acceptance.values()) / len(result.false_acceptance)
     say(f"drawings that are no character, yet answered: {mean:.1%} ({kinds})")
+    if result.crossed_out:
+        kinds = ", ".join(f"{kind} {share:.0%}" for kind, share in result.crossed_out.items())
+        mean = sum(result.crossed_out.values()) / len(result.crossed_out)
+        say(f"letters that are crossed out, yet answered: {mean:.1%} ({kinds})")
 
 
 COMMANDS = (evaluate,)

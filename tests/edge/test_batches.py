@@ -107,6 +107,24 @@ def test_neighbours_are_shown_as_nothing(ahcd: Callable[[str], Dataset]) -> None
     assert (np.ptp(images[36:], axis=(1, 2, 3)) > 0).all()
 
 
+def test_letters_that_are_crossed_out_are_shown_as_nothing(letters: Dataset) -> None:
+    plain = Recipe("m", "edge-s", batch_size=32, outliers=0.1, augmentation=Augmentation())
+    images, targets = InkBatches(letters, SPEC, replace(plain, crossed=0.25))[0]
+    assert images.shape == (44, 32, 32, 1)
+    np.testing.assert_allclose(targets[32:], 1 / 28, rtol=1e-6)
+    np.testing.assert_array_equal(images[:36], InkBatches(letters, SPEC, plain)[0][0])
+    # A stroke more makes the ink of the letters more.
+    assert images[36:].mean() > images[:32].mean()
+    again = InkBatches(letters, SPEC, replace(plain, crossed=0.25))[0][0]
+    np.testing.assert_array_equal(images, again)
+
+
+def test_letters_that_nobody_can_cross_out_are_not(letters: Dataset) -> None:
+    alefs = letters.take(np.flatnonzero(letters.labels == 0), "test")
+    recipe = Recipe("m", "edge-s", batch_size=2, crossed=0.5)
+    assert len(InkBatches(alefs, SPEC, recipe)[0][0]) == 2
+
+
 @pytest.mark.parametrize("share", ["neighbours", "typefaces"])
 def test_digits_have_none(share: str, data_dir: Path) -> None:
     spec = ModelSpec("digits", PERSIAN_DIGITS, output="logits")

@@ -37,6 +37,7 @@ RESULT = {
     ),
     *("parameters", "published", "temperature", "min_confidence", "false_acceptance"),
     "neighbours",
+    "crossed_out",
 }
 
 

@@ -77,6 +77,8 @@ def test_what_is_refused_is_counted_from_image_bytes(ahcd: Callable[[str], Datas
     assert answered.false_acceptance["face"] == 1
     assert answered.false_acceptance["empty"] < 0.5
     assert refused.false_acceptance["face"] < 1
+    assert answered.crossed_out["strike"] == 1
+    assert refused.crossed_out["strike"] < 0.2
 
 
 @pytest.fixture
@@ -88,6 +90,7 @@ def made() -> Evaluation:
         *("m.onnx", "e", "d", "test", ARABIC_LETTERS[:3], confusion, {"پ": 4}),
         refusal,
         {"face": 0.25},
+        {"slash": 0.5},
     )
 
 
@@ -114,6 +117,7 @@ def test_document_says_what_was_counted(made: Evaluation) -> None:
         "error": 0.01,
         "calibration_error": 0.02,
         "false_acceptance": {"face": 0.25},
+        "crossed_out": {"slash": 0.5},
     }
 
 

@@ -11,7 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hcr_edge.checkpoints import find_checkpoint, shipped_checkpoints
+from hcr_edge.crossed import KINDS as CROSSINGS
+from hcr_edge.crossed import cross_out_some
 from hcr_edge.datasets import Dataset, load_dataset, load_samples, match_labels
+from hcr_edge.evaluate import open_model
 from hcr_edge.labels import ARABIC_LETTERS
 from hcr_edge.outliers import KINDS, TRAINED
 from hcr_edge.rejection import calibration_error, false_acceptance, measure_refusal
@@ -164,6 +167,18 @@ def test_what_is_no_character_is_refused(name: str) -> None:
     shares = false_acceptance(accepts)
     assert np.mean(list(shares.values())) <= 0.05, shares
     assert max(shares[kind] for kind in KINDS if kind not in TRAINED) <= 0.1, shares
+
+
+def test_letters_that_are_crossed_out_are_refused(measured: Measured) -> None:
+    """Also in a way that training never saw, and by writers whom it did not see."""
+    accepts = open_model(measured.claim.model).accepts
+    shares = {
+        kind: float(accepts(drawn).mean())
+        for kind, drawn in cross_out_some(measured.data, 100).items()
+    }
+    assert shares.keys() == CROSSINGS.keys()
+    assert np.mean(list(shares.values())) <= 0.05, shares
+    assert max(shares.values()) <= 0.1, shares
 
 
 def test_published_figures_are_measured_ones(measured: Measured) -> None:
