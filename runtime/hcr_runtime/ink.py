@@ -134,6 +134,8 @@ def _is_lined(mask: GrayImage) -> bool:
 def _has_bar(end: GrayImage, axis: int, thickest: int) -> bool:
     """Whether so thin a bar crosses a strip from end to end."""
     inked = cv2.reduce(end, axis, cv2.REDUCE_AVG).ravel() >= LINE_SHARE * 255
+    if not inked.any():
+        return False
     bars = np.flatnonzero(np.diff(inked, prepend=False, append=False))
     return bool((np.diff(bars)[::2] <= thickest).any())
 

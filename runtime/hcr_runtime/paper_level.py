@@ -152,7 +152,7 @@ def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | Non
     alike = np.asarray((bright == _is_paper_bright(bright, bright)).reshape(-1))
     if not LEAST_PAPER <= np.count_nonzero(alike) / alike.size < MOST_PAPER:
         return None
-    many = np.bincount(gray.reshape(-1), minlength=256)
+    many = count_levels(gray)
     split = int(threshold) + 1
     low, high = _median(many[:split]), split + _median(many[split:])
     if high - low < KINDS_GAP:
@@ -163,6 +163,17 @@ def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | Non
     beyond = round(THIRD * (high - low))
     third = many[: max(0, low - beyond)].sum() + many[high + beyond + 1 :].sum()
     return alike if third <= THIRD_SHARE * gray.size else None
+
+
+def count_levels(gray: GrayImage) -> NDArray[np.int64]:
+    """Count the pixels of each level of a small image: int64 of shape (256,).
+
+    >>> count_levels(np.array([[0, 255, 255]], np.uint8))[[0, 1, 255]].tolist()
+    [1, 0, 2]
+    """
+    # In two thirds of the time that np.bincount takes; floats are exact for 16 million pixels.
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256])
+    return np.asarray(counts.ravel(), np.int64)
 
 
 def _median(counts: NDArray[np.int64]) -> int:
