@@ -37,7 +37,7 @@ from hcr_runtime.prediction import (
     predict,
     probabilities,
 )
-from hcr_runtime.preprocess import prepare
+from hcr_runtime.preprocess import prepare_pixels
 from hcr_runtime.reading import Reading, choose
 from hcr_runtime.sheet import cut_sheet
 from hcr_runtime.spec import ModelSpec
@@ -189,7 +189,9 @@ class Classifier:
         images = check_images(images, ImageError)
         if not images:
             return np.zeros((0, len(self.spec.labels)), np.float32)
-        tensors = np.stack([prepare(self._pixels(image, color), self.spec)[0] for image in images])
+        tensors = np.stack(
+            [prepare_pixels(self._pixels(image, color), self.spec)[0] for image in images]
+        )
         return probabilities(self.engine.run(tensors), self.spec)
 
     def classify(
@@ -232,12 +234,12 @@ class Classifier:
         >>> Classifier.load("arabic-letters").classify(paper).reason
         'blank'
         """
-        top = check_whole("top", top)
-        allowed = allowed_labels(self.spec, allow, deny)
+        top, spec = check_whole("top", top), self.spec
+        allowed = allowed_labels(spec, allow, deny)
         seen = self._see(image, color)
         if seen.crowd is None:  # the usual case, and so the shortest way
-            scores = probabilities(self.engine.run(seen.tensor[None]), self.spec)[0]
-            return predict(seen.extent, scores, self.spec, top, allowed)
+            scores = probabilities(self.engine.run(seen.tensor[None]), spec)[0]
+            return predict(seen.extent, scores, spec, top, allowed)
         (reading,) = self._read([seen])
         return self._told(reading, top, allowed)
 
@@ -378,7 +380,7 @@ class Classifier:
             dark = is_dark(shown) if known else None
             extent = one.extent
             looks.append(look_again(shown, extent.lined, dark, extent.ringed, extent.underlined))
-        again = [_Seen(*prepare(look.image, self.spec, version=VERSION)) for look in looks]
+        again = [_Seen(*prepare_pixels(look.image, self.spec, version=VERSION)) for look in looks]
         scores = self._scores(again)
         for (index, shown), look, one, row in zip(unclear, looks, again, scores, strict=True):
             second = Reading(one.extent, row, look.image, version=VERSION)
@@ -408,7 +410,7 @@ class Classifier:
             near = close_up(to_gray(pixels, "bgr", self.limits))
         if near is not None:
             pixels = near
-        tensor, extent = prepare(pixels, self.spec, lines=whole)
+        tensor, extent = prepare_pixels(pixels, self.spec, whole)
         beside = extent.crowded or extent.ringed or extent.underlined
         if not (whole and (beside or extent.solid)):
             return _Seen(tensor, extent, near)

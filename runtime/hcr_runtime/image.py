@@ -226,6 +226,8 @@ def _from_array(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
 
 
 def _to_pixels(array: NDArray[Any], name: str, color: ColorOrder) -> Pixels:
+    if array.ndim == 2 and array.dtype == np.uint8 and array.size:  # as nearly always
+        return np.ascontiguousarray(array)
     channels = array.shape[2] if array.ndim == 3 else 1
     kind, size = array.dtype.kind, array.dtype.itemsize
     known = kind in "bf" or (kind == "u" and size <= 2)

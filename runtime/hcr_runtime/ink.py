@@ -6,13 +6,13 @@ stretched between the paper's noise and the ink's mean.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.paper_level import differences
+from hcr_runtime.paper_level import paper_behind
 
 # Larger images are first shrunk by a whole number to at most this longer side: it bounds the
 # time, and leaves at least twice the tensor's resolution.
@@ -43,8 +43,7 @@ SOLID, SOLID_SIDE = 0.6, 0.25
 LINE_END, LINE_SHARE, LINE_THICKNESS = 1 / 16, 0.8, 1 / 20
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """The box of an image's ink, in pixels of what `extract_ink` gives; all 0 where it is blank.
 
     Attributes:
@@ -90,24 +89,32 @@ class Extent:
 NO_INK = Extent(0, 0, 0, 0, 0)
 
 
-def measure(ink: GrayImage, lines: bool = False) -> Extent:
-    """Measure ink of 0-255, shape (H, W), as `extract_ink` gives it.
+def mask_ink(ink: GrayImage) -> GrayImage:
+    """Return where a glyph is: 255 where `extract_ink` gives more than `INK_LEVEL`, 0 elsewhere.
+
+    >>> mask_ink(np.array([[50, 51]], np.uint8)).tolist()
+    [[0, 255]]
+    """
+    return np.asarray(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def measure(mask: GrayImage, lines: bool = False) -> Extent:
+    """Measure ink, as `mask_ink` gives it: uint8 of shape (H, W).
 
     Args:
-        ink: The ink.
+        mask: 255 where there is ink, 0 elsewhere.
         lines: Whether to look for lines and sheets too, see `Extent.lined` and `Extent.solid`.
 
-    >>> ink = np.zeros((32, 32), np.uint8)
-    >>> ink[0:20, 10:14] = 255
-    >>> extent = measure(ink)
+    >>> mask = np.zeros((32, 32), np.uint8)
+    >>> mask[0:20, 10:14] = 255
+    >>> extent = measure(mask)
     >>> extent.left, extent.top, extent.width, extent.height, extent.sides, extent.lined
     (10, 0, 4, 20, 1, False)
     """
-    mask = cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(mask)
     if width == 0:
         return NO_INK
-    rows, columns = ink.shape
+    rows, columns = mask.shape
     sides = (left == 0) + (top == 0) + (left + width == columns) + (top + height == rows)
     fills = width >= FILLING * columns or height >= FILLING * rows
     lined = lines and fills and _is_lined(mask)
@@ -127,6 +134,8 @@ def _is_lined(mask: GrayImage) -> bool:
 def _has_bar(end: GrayImage, axis: int, thickest: int) -> bool:
     """Whether so thin a bar crosses a strip from end to end."""
     inked = cv2.reduce(end, axis, cv2.REDUCE_AVG).ravel() >= LINE_SHARE * 255
+    if not inked.any():
+        return False
     bars = np.flatnonzero(np.diff(inked, prepend=False, append=False))
     return bool((np.diff(bars)[::2] <= thickest).any())
 
@@ -150,9 +159,10 @@ def extract_ink(gray: GrayImage, version: int = 1) -> GrayImage:
     inked, pixels = cv2.countNonZero(dark), ink.size
     # As cv2.mean with a mask computes it, which takes four times as long.
     level = cv2.sumElems(dark)[0] * (1 / max(inked, 1))
-    noise = (cv2.mean(ink)[0] * pixels - level * inked) / max(pixels - inked, 1)
-    if level < max(MIN_CONTRAST, min(NOISE_RATIO * noise, CLEAR_CONTRAST)):
-        return np.zeros_like(ink)
+    if level < CLEAR_CONTRAST:
+        noise = (cv2.mean(ink)[0] * pixels - level * inked) / max(pixels - inked, 1)
+        if level < max(MIN_CONTRAST, NOISE_RATIO * noise):
+            return np.zeros_like(ink)
     most = floor = FAINT * threshold
     if version > 1:
         _, faint = cv2.threshold(ink, floor, 0, cv2.THRESH_TOZERO_INV)
@@ -173,8 +183,7 @@ def lift_ink(gray: GrayImage) -> GrayImage:
     The first half of `extract_ink`; lifting ink twice is lifting it once, which lets
     augmentation work on ink.
     """
-    darker, brighter = differences(shrink(gray))
-    return darker if _outweighs(darker, brighter) else brighter
+    return _lift(gray)[0]
 
 
 def stroke_width(mask: GrayImage) -> float:
@@ -200,12 +209,23 @@ def is_dark(gray: GrayImage) -> bool:
     >>> is_dark(paper), is_dark(255 - paper)
     (True, False)
     """
-    return _outweighs(*differences(shrink(gray)))
+    return _lift(gray)[1]
 
 
-def _outweighs(darker: GrayImage, brighter: GrayImage) -> bool:
-    """Whether what is darker than the paper is more than what is brighter."""
-    return bool(cv2.norm(darker, cv2.NORM_L2SQR) >= cv2.norm(brighter, cv2.NORM_L2SQR))
+def _lift(gray: GrayImage) -> tuple[GrayImage, bool]:
+    """Ink as of `lift_ink`, and whether it is darker than its paper."""
+    gray = shrink(gray)
+    paper = paper_behind(gray)
+    # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
+    level = np.full_like(gray, paper) if isinstance(paper, int) else paper
+    darker = np.asarray(cv2.subtract(level, gray), np.uint8)
+    weight = cv2.norm(darker, cv2.NORM_L2SQR)
+    # More than if all were white: no need to look at what is brighter.
+    if isinstance(paper, int) and weight >= gray.size * (255 - paper) ** 2:
+        return darker, True
+    brighter = np.asarray(cv2.subtract(gray, level), np.uint8)
+    dark = weight >= cv2.norm(brighter, cv2.NORM_L2SQR)
+    return (darker if dark else brighter), dark
 
 
 def shrink(gray: GrayImage, side: int = WORK_SIDE) -> GrayImage:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
-from hcr_runtime.paper_level import SHADOW
+from hcr_runtime.paper_level import SHADOW, count_levels
 
 # Smaller images (shorter side, pixels) are hardly photographs, but crops of a letter.
 LEAST_SIDE = 64
@@ -51,7 +51,7 @@ def band_depth(gray: GrayImage) -> float:
     """
     if min(gray.shape) < LEAST_SIDE:
         return 0.0
-    darker = np.cumsum(np.bincount(gray.reshape(-1), minlength=256))
+    darker = np.cumsum(count_levels(gray))
     paper, ink = np.searchsorted(darker, (PAPER * gray.size, INK * gray.size)).tolist()
     faintest, darkest = paper - SHADOW, paper - FAINTER * (paper - ink)
     strip, least = (max(2, round(share * max(gray.shape))) for share in (STRIP, LEAST_WIDTH))

@@ -37,51 +37,43 @@ LEAST_PAPER, MOST_PAPER = 0.1, 0.7
 _RIDGE = 1e-3 * np.eye(6, dtype=np.float32)
 
 
-def differences(gray: GrayImage) -> tuple[GrayImage, GrayImage]:
-    """Return how much darker, and how much brighter, each pixel is than the paper.
+def paper_behind(gray: GrayImage) -> int | GrayImage:
+    """Return the brightness of the paper: one level where its light is even, else an array.
 
     Args:
         gray: Uint8 of shape (H, W).
 
     Returns:
-        Two arrays like `gray`; where one is above 0 the other is 0.
+        0-255; or uint8 of shape (H, W).
 
     >>> paper = np.full((32, 32), 250, np.uint8)
     >>> paper[8:24, 14:18] = 20
-    >>> [int(difference.max()) for difference in differences(paper)]
-    [230, 0]
+    >>> paper_behind(paper)
+    250
     """
     grid = cv2.resize(gray, (GRID, GRID), interpolation=cv2.INTER_AREA)
     even = _rim_spread(grid) <= UNEVEN
     most = int(np.partition(grid, grid.size // 2, axis=None)[grid.size // 2])
     if even and abs(most - int(grid[0, 0])) < LEVEL_GAP:  # the rim is like most of the image
-        return _beside(gray, most)
+        return most
     if (flat := _paper_of_two_levels(gray, grid)) is not None:
-        return _beside(gray, flat)
+        return flat
     alike = _of_papers_kind(gray, grid)
     if even and alike is None:
-        return _beside(gray, most)
+        return most
     surface = _fit_surface(grid, alike)
     size = gray.shape[::-1]
-    level = cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size)
-    return cv2.subtract(level, gray), cv2.subtract(gray, level)
-
-
-def _beside(gray: GrayImage, paper: int) -> tuple[GrayImage, GrayImage]:
-    """As `differences`, of paper of one brightness."""
-    if paper == 255:  # nothing is brighter
-        return np.asarray(cv2.bitwise_not(gray)), np.zeros_like(gray)
-    # Like shapes: OpenCV takes an array of 1 or 4 numbers beside a number for a scalar.
-    level = np.full_like(gray, paper)
-    return cv2.subtract(level, gray), cv2.subtract(gray, level)
+    return np.asarray(cv2.resize(np.clip(surface, 0, 255).astype(np.uint8), size), np.uint8)
 
 
 def _paper_of_two_levels(gray: GrayImage, grid: GrayImage) -> int | None:
     """Brightness of the paper where the image has two levels alone; None where it has more."""
     low, high, _, _ = cv2.minMaxLoc(gray)
-    near_low = cv2.countNonZero(cv2.inRange(gray, low, low + LEVEL_WIDTH))
-    near_high = cv2.countNonZero(cv2.inRange(gray, high - LEVEL_WIDTH, high))
-    if high - low < LEVEL_GAP or near_low + near_high < TWO_LEVELS * gray.size:
+    if high - low < LEVEL_GAP:
+        return None
+    above = cv2.countNonZero(cv2.threshold(gray, low + LEVEL_WIDTH, 1, cv2.THRESH_BINARY)[1])
+    near = cv2.countNonZero(cv2.threshold(gray, high - LEVEL_WIDTH - 1, 1, cv2.THRESH_BINARY)[1])
+    if gray.size - above + near < TWO_LEVELS * gray.size:
         return None
     threshold = (low + high) / 2
     return int(high if _is_paper_bright(grid > threshold, gray > threshold) else low)
@@ -89,12 +81,10 @@ def _paper_of_two_levels(gray: GrayImage, grid: GrayImage) -> int | None:
 
 def _rim_spread(grid: GrayImage) -> int:
     """Difference between the brightest and the darkest of the sides and corners of the grid."""
-    # Plain lists: for four sides of 16 numbers several times faster than arrays.
-    top: list[int] = grid[0].tolist()
-    bottom: list[int] = grid[-1].tolist()
-    sides = (top, bottom, grid[:, 0].tolist(), grid[:, -1].tolist())
-    levels: list[int] = [sorted(side)[GRID // 2] for side in sides]
-    levels += (top[0], top[-1], bottom[0], bottom[-1])
+    cells = grid.tobytes()  # of which parts are taken several times faster than of arrays
+    sides = cells[:GRID], cells[-GRID:], cells[::GRID], cells[GRID - 1 :: GRID]
+    levels = [sorted(side)[GRID // 2] for side in sides]
+    levels += (cells[0], cells[GRID - 1], cells[-GRID], cells[-1])
     return max(levels) - min(levels)
 
 
@@ -123,7 +113,7 @@ def _fit_surface(grid: GrayImage, alike: NDArray[np.bool_] | None) -> NDArray[np
     levels = grid.reshape(-1).astype(np.float32)
     terms, inverse = _surface()
     surface = terms @ (inverse @ levels) if alike is None else _through(levels, alike)
-    before = None
+    before = b""
     for _ in range(3):
         residual = np.abs(levels - surface)
         # Paper is the majority, of these: ink cells are beyond twice the median residual.
@@ -132,16 +122,16 @@ def _fit_surface(grid: GrayImage, alike: NDArray[np.bool_] | None) -> NDArray[np
         paper = residual <= max(2.0 * middle, 3.0)
         if alike is not None:
             paper &= alike
-        if before is not None and np.array_equal(paper, before):
+        if (chosen := paper.tobytes()) == before:
             break
-        surface, before = _through(levels, paper), paper
+        surface, before = _through(levels, paper), chosen
     return np.asarray(surface, np.float32).reshape(GRID, GRID)
 
 
 def _through(levels: NDArray[np.float32], cells: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The surface that is nearest to the levels of some cells, in all of them."""
     terms, _ = _surface()
-    base = np.where(cells[:, None], terms, np.float32(0))
+    base = terms * cells[:, None]
     # Several times as fast as NumPy's, whose checks take longer than six equations.
     solved = cv2.solve(
         base.T @ terms + _RIDGE, base.T @ levels[:, None], flags=cv2.DECOMP_CHOLESKY
@@ -162,7 +152,7 @@ def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | Non
     alike = np.asarray((bright == _is_paper_bright(bright, bright)).reshape(-1))
     if not LEAST_PAPER <= np.count_nonzero(alike) / alike.size < MOST_PAPER:
         return None
-    many = np.bincount(gray.reshape(-1), minlength=256)
+    many = count_levels(gray)
     split = int(threshold) + 1
     low, high = _median(many[:split]), split + _median(many[split:])
     if high - low < KINDS_GAP:
@@ -173,6 +163,17 @@ def _of_papers_kind(gray: GrayImage, grid: GrayImage) -> NDArray[np.bool_] | Non
     beyond = round(THIRD * (high - low))
     third = many[: max(0, low - beyond)].sum() + many[high + beyond + 1 :].sum()
     return alike if third <= THIRD_SHARE * gray.size else None
+
+
+def count_levels(gray: GrayImage) -> NDArray[np.int64]:
+    """Count the pixels of each level of a small image: int64 of shape (256,).
+
+    >>> count_levels(np.array([[0, 255, 255]], np.uint8))[[0, 1, 255]].tolist()
+    [1, 0, 2]
+    """
+    # In two thirds of the time that np.bincount takes; floats are exact for 16 million pixels.
+    counts = cv2.calcHist([gray], [0], None, [256], [0, 256])
+    return np.asarray(counts.ravel(), np.int64)
 
 
 def _median(counts: NDArray[np.int64]) -> int:

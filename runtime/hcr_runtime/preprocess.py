@@ -18,8 +18,7 @@ Networks from elsewhere were mostly shown the whole image: with the fits ``stret
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +26,14 @@ from numpy.typing import NDArray
 from hcr_runtime._opencv import cv2
 from hcr_runtime.arguments import check_type
 from hcr_runtime.colour import gray_of_ink
-from hcr_runtime.image import GrayImage, ImageLike, read_pixels, to_bgr, to_gray
+from hcr_runtime.image import GrayImage, ImageLike, Pixels, read_pixels, to_bgr, to_gray
 from hcr_runtime.ink import (
-    INK_LEVEL,
     MIN_GLYPH,
     NO_INK,
     Extent,
     extract_ink,
     is_dark,
+    mask_ink,
     measure,
     shrink,
     stroke_width,
@@ -60,7 +59,10 @@ KEPT = 0.5
 
 # In masks of so many pixels OpenCV's own statistics of components take longer than looks at so
 # many, one by one.
-LARGE, FEW = 4096, 4
+LARGE, FEW = 2048, 4
+
+# Left, top, width and height.
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 class GlyphBox(NamedTuple):
@@ -156,22 +158,35 @@ def prepare(
         lines: Whether to look for lines too.
         version: Of the preprocessing, where it is not the model's.
     """
+    return prepare_pixels(read_pixels(image), spec, lines, version)
+
+
+def prepare_pixels(
+    pixels: Pixels, spec: ModelSpec, lines: bool = False, version: int | None = None
+) -> tuple[NDArray[np.float32], Extent]:
+    """Return what `prepare` gives of an image that was read before; see `read_pixels`.
+
+    >>> from hcr_runtime.spec import Label
+    >>> spec = ModelSpec("demo", (Label("a", "a"), Label("b", "b")))
+    >>> tensor, extent = prepare_pixels(np.full((64, 64), 250, np.uint8), spec)
+    >>> tensor.shape, extent.longer
+    ((32, 32, 1), 0)
+    """
     params = spec.preprocess
     if params.fit != "center":
         # The model is shown the whole image: no ink in it is too small, or cut off.
-        ink = extract_ink(to_gray(image))
+        ink = extract_ink(to_gray(pixels))
         whole = Extent(0, 0, ink.shape[1], ink.shape[0], 0)
-        blank = measure(ink).longer == 0
-        return to_tensor(fit_image(image, spec), params), NO_INK if blank else whole
-    gray = gray_of_ink(read_pixels(image))
+        blank = measure(mask_ink(ink)).longer == 0
+        return to_tensor(fit_image(pixels, spec), params), NO_INK if blank else whole
+    gray = gray_of_ink(pixels)
     ink, extent, box, _ = find_glyph(gray, lines, params.version if version is None else version)
     if box is not None and box.underlined:
-        extent = replace(extent, underlined=True)
+        extent = extent._replace(underlined=True)
     if lines and box is not None and (box.ringed or box.closed):
         from hcr_runtime.rings import is_ringed  # hardly any letter asks for it
 
-        mask = np.asarray(cv2.threshold(ink, INK_LEVEL, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        extent = replace(extent, ringed=is_ringed(mask, box.ringed))
+        extent = extent._replace(ringed=is_ringed(mask_ink(ink), box.ringed))
     glyph = place_glyph(ink, box, spec)
     if params.polarity == "dark":
         glyph = cv2.bitwise_not(glyph)
@@ -218,11 +233,13 @@ def find_glyph(gray: GrayImage, lines: bool = False, version: int = 1) -> Found:
 
 def _find_in(gray: GrayImage, lines: bool, version: int) -> Found:
     ink = extract_ink(gray, version)
-    extent = measure(ink, lines)
-    box = _glyph_box(ink, extent) if extent.longer else None
-    if version > 1 and MIN_GLYPH <= extent.longer < MIN_GLYPH + 2:
+    mask = mask_ink(ink)
+    extent = measure(mask, lines)
+    longer = extent.longer
+    box = _glyph_box(mask, extent) if longer else None
+    if version > 1 and MIN_GLYPH <= longer < MIN_GLYPH + 2:
         # A blot's rim, which is faint, makes it no larger: so small, it is not answered.
-        plain = measure(extract_ink(gray, 1), lines)
+        plain = measure(mask_ink(extract_ink(gray, 1)), lines)
         if plain.longer < MIN_GLYPH:
             extent = plain
     return Found(ink, extent, box, gray)
@@ -265,33 +282,66 @@ def place_glyph(ink: GrayImage, box: GlyphBox | None, spec: ModelSpec) -> GrayIm
     return frame
 
 
-def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
+def _glyph_box(mask: GrayImage, extent: Extent) -> GlyphBox:
     """The box of the glyph with its dots, without specks.
 
     Args:
-        ink: Bright ink on 0, of which there must be some; uint8 of shape (H, W).
+        mask: 255 where there is ink, of which there must be some; uint8 of shape (H, W).
         extent: What `measure` gives.
     """
     # The ink with a rim of a pixel: what erosion sees beyond the image's own sides is ink.
     x0, y0 = max(extent.left - 1, 0), max(extent.top - 1, 0)
-    crop = ink[y0 : extent.top + extent.height + 1, x0 : extent.left + extent.width + 1]
-    mask = cv2.threshold(crop, INK_LEVEL, 255, cv2.THRESH_BINARY)[1]
+    crop = mask[y0 : extent.top + extent.height + 1, x0 : extent.left + extent.width + 1]
     # A dot is not much smaller than the strokes are wide.
-    stroke = stroke_width(mask)
-    parts = _parts_of(mask)
-    areas = [area for *_, area in parts]
-    least = min(MAIN_SHARE * sum(areas), max(areas))
-    main = [part for part in parts if part[4] >= least]
-    left, top, right, bottom = _union(main)
-    box = left, top, right - left, bottom - top
+    stroke = stroke_width(crop)
+    box = extent.left - x0, extent.top - y0, extent.width, extent.height
+    parts = _parts_of(crop, box)
+    areas = [part[4] for part in parts]
+    area, smallest = sum(areas), min(areas)
+    least = min(MAIN_SHARE * area, max(areas))
+    main, specks = parts, 0
+    if smallest < least:
+        main = [part for part in parts if part[4] >= least]
+        area = sum([part[4] for part in main])
+        box = _union(main)
     ringed = len(main) > 1 and may_be_ringed(main, *box[2:])
-    closed = may_be_ring(main, mask, box)
-    dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
-    reach = DOT_REACH * max(right - left, bottom - top)
-    bounds = left - reach, top - reach, right + reach, bottom + reach
-    edges = -x0, -y0, ink.shape[1] - x0, ink.shape[0] - y0
-    glyph = [[*box, 0]]
-    slack = 1 + TIGHT * max(ink.shape)
+    closed = may_be_ring(main, crop, box)
+    if smallest < least:
+        dots = [part for part in parts if (0.3 * stroke) ** 2 <= part[4] < least]
+        edges = -x0, -y0, mask.shape[1] - x0, mask.shape[0] - y0
+        box = _union([[*box], *_near_dots(dots, main, box, crop, edges, stroke)])
+    if smallest <= SPECK:
+        specks = sum([size <= SPECK for size in areas])
+    left, top, width, height = box
+    left, top = left + x0, top + y0
+    lined = len(parts) > 1 and bool(underlines(parts, stroke))
+    edges = left, top, left + width, top + height
+    return GlyphBox(*edges, stroke, specks, area, ringed, closed, lined)
+
+
+def _near_dots(
+    dots: list[list[int]],
+    main: list[list[int]],
+    box: Box,
+    crop: GrayImage,
+    edges: tuple[int, int, int, int],
+    stroke: float,
+) -> list[list[int]]:
+    """Those small parts that are near enough to the main ones.
+
+    Args:
+        dots: Left, top, width, height and area of each.
+        main: Of the main parts.
+        box: Around these.
+        crop: The mask in which they are.
+        edges: Left, top, right and bottom of the image, of which the crop is a part.
+        stroke: Width of the glyph's strokes.
+    """
+    left, top, across, down = box
+    reach = DOT_REACH * max(across, down)
+    bounds = left - reach, top - reach, left + across + reach, top + down + reach
+    slack = 1 + TIGHT * max(edges[2] - edges[0], edges[3] - edges[1])
+    near_dots = []
     for part in dots:
         x, y, width, height, _ = part
         near = x < bounds[2] and y < bounds[3] and x + width > bounds[0] and y + height > bounds[1]
@@ -300,28 +350,25 @@ def _glyph_box(ink: GrayImage, extent: Extent) -> GlyphBox:
         cut = any(end == edge for end, edge in zip(ends, edges, strict=True))
         if near and cut and min(width, height) < 0.75 * stroke:
             # A crop that ends where the ink does cuts dots too: one of its ends is this one's.
-            both = _union([*main, part])
-            near = _is_round(mask[y : y + height, x : x + width]) and all(
+            x, y, width, height = _union([*main, part])
+            both = x, y, x + width, y + height
+            near = _is_round(crop[ends[1] : ends[3], ends[0] : ends[2]]) and all(
                 abs(end - edge) <= slack for end, edge in zip(both, edges, strict=True)
             )
         if near:
-            glyph.append(part)
-    left, top, right, bottom = _union(glyph)
-    area = sum([part[4] for part in main])
-    specks = sum([size <= SPECK for size in areas])
-    lined = len(parts) > 1 and bool(underlines(parts, stroke))
-    box = left + x0, top + y0, right + x0, bottom + y0
-    return GlyphBox(*box, stroke, specks, area, ringed, closed, lined)
+            near_dots.append(part)
+    return near_dots
 
 
-def _parts_of(mask: GrayImage) -> list[list[int]]:
-    """Left, top, width, height and area of each connected component of a mask."""
+def _parts_of(mask: GrayImage, box: Box) -> list[list[int]]:
+    """Left, top, width, height and area of each connected component of a mask, of a known box."""
     if mask.size >= LARGE:
         count, labels = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_16U)
+        if count == 2:
+            return [[*box, cv2.countNonZero(mask)]]
         if count <= 1 + FEW:
-            each = range(1, count)
-            parts = [mask] if count == 2 else [cv2.compare(labels, i, cv2.CMP_EQ) for i in each]
-            return [[*cv2.boundingRect(part), cv2.countNonZero(part)] for part in parts]
+            each = [np.equal(labels, number).view(np.uint8) for number in range(1, count)]
+            return [[*cv2.boundingRect(part), cv2.countNonZero(part)] for part in each]
     stats = cv2.connectedComponentsWithStats(mask, connectivity=8, ltype=cv2.CV_16U)[2]
     return list(stats[1:].tolist())
 
@@ -334,17 +381,12 @@ def _is_round(part: GrayImage) -> bool:
     return all(cv2.countNonZero(np.ascontiguousarray(end)) <= ROUND * end.size for end in ends)
 
 
-def _union(boxes: list[list[int]]) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of boxes given as left, top, width, height, area."""
-    if len(boxes) == 1:
-        ((left, top, width, height, _),) = boxes
-        return left, top, left + width, top + height
-    return (
-        min([box[0] for box in boxes]),
-        min([box[1] for box in boxes]),
-        max([box[0] + box[2] for box in boxes]),
-        max([box[1] + box[3] for box in boxes]),
-    )
+def _union(boxes: list[list[int]]) -> Box:
+    """The box around boxes that are given as left, top, width, height and what not."""
+    left, top = min([box[0] for box in boxes]), min([box[1] for box in boxes])
+    right = max([box[0] + box[2] for box in boxes])
+    bottom = max([box[1] + box[3] for box in boxes])
+    return left, top, right - left, bottom - top
 
 
 def _thicken(

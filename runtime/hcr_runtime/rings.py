@@ -49,11 +49,25 @@ def find_inside(mask: GrayImage) -> GrayImage | None:
     touching = _find_touching(mask)
     if touching is not None:
         return None if touching.hides else touching.inside
-    for share in GAPS:
-        gap = 2 * round(share * max(mask.shape) / 2) + 1
+    return _find_apart(mask)
+
+
+def _find_apart(mask: GrayImage) -> GrayImage | None:
+    """Find what lies in a ring without touching it; None where there is no such ring."""
+    gaps = [2 * round(share * max(mask.shape) / 2) + 1 for share in GAPS]
+    left, top, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return None
+    crop = mask[top : top + height, left : left + width]
+    stats = cv2.connectedComponentsWithStats(crop, connectivity=8, ltype=cv2.CV_16U)[2]
+    parts: list[list[int]] = stats[1:].tolist()
+    # Around a piece that is open to one side, as the dot in the bowl of a noon, no gap is closed.
+    if not any(_is_beset(mask, left + x, top + y, w, h, gaps[-1]) for x, y, w, h, _ in parts):
+        return None
+    for gap in gaps:
         closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
         _, labels, stats, _ = cv2.connectedComponentsWithStats(
-            closed, connectivity=8, ltype=cv2.CV_32S
+            closed, connectivity=8, ltype=cv2.CV_16U
         )
         if len(stats) < 3:
             continue
@@ -87,7 +101,20 @@ def is_ringed(mask: GrayImage, apart: bool = True) -> bool:
     >>> is_ringed(mask), find_inside(mask) is None
     (True, True)
     """
-    return _find_touching(mask) is not None or (apart and find_inside(mask) is not None)
+    return _find_touching(mask) is not None or (apart and _find_apart(mask) is not None)
+
+
+def _is_beset(mask: GrayImage, left: int, top: int, width: int, height: int, gap: int) -> bool:
+    """Whether there is ink beyond all sides of a box, or its image's side within a gap."""
+    right, bottom = left + width, top + height
+    rows = slice(max(top - gap, 0), bottom + gap)
+    columns = slice(max(left - gap, 0), right + gap)
+    return bool(
+        mask[: max(top, gap), columns].any()
+        and mask[min(bottom, len(mask) - gap) :, columns].any()
+        and mask[rows, : max(left, gap)].any()
+        and mask[rows, min(right, mask.shape[1] - gap) :].any()
+    )
 
 
 class _Touching(NamedTuple):

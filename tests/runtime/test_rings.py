@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hcr_runtime import Classifier
+from hcr_runtime import Classifier, rings
 from hcr_runtime.preprocess import prepare
 from hcr_runtime.rings import find_inside
 
@@ -179,6 +179,35 @@ def test_what_touches_its_ring_is_cut_off_it_and_what_lies_beside_it_is_not() ->
     found = find_inside(inside)
     assert found is not None
     assert np.array_equal(found, cv2.subtract(inside, mask))
+
+
+def test_what_is_open_to_one_side_is_told_as_by_closing_its_gaps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    masks = []
+    for _ in range(400):
+        mask = np.zeros(rng.integers(48, 129, 2), np.uint8)
+        height, width = mask.shape
+        middle = width / 2 + rng.normal(0, 4), height / 2 + rng.normal(0, 4)
+        reach = [length * rng.uniform(0.3, 0.5) for length in (width, height)]
+        # Often open right beside the piece, which may be narrower than the gap.
+        gap, way = rng.choice([0, 8, 12, 16, 30, 120]), rng.choice([0, 90, 180, 270, 45])
+        angles = np.radians(way + np.linspace(gap / 2, 360 - gap / 2, 90))
+        ring = np.array(middle) + np.stack([np.cos(angles), np.sin(angles)], 1) * reach
+        cv2.polylines(mask, [np.int32(ring)], False, 255, int(rng.integers(1, 4)))
+        for _ in range(rng.integers(1, 3)):
+            spread = rng.choice([[0, 0.3], [0.3, 0], [0.2, 0.2]]) * reach
+            ends = np.int32(np.array(middle) + rng.normal(0, 1, (2, 2)) * spread)
+            cv2.line(mask, *ends.tolist(), 255, 2)
+        masks.append(mask)
+    told = [find_inside(mask) for mask in masks]
+    monkeypatch.setattr(rings, "_is_beset", lambda *_: True)
+    for mask, inside in zip(masks, told, strict=True):
+        closed = find_inside(mask)
+        assert (inside is None) == (closed is None)
+        assert inside is None or np.array_equal(inside, closed)
+    assert 100 < sum(inside is not None for inside in told) < 300
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 200), (17, 96)])
