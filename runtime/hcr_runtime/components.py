@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hcr_runtime._opencv import cv2
 from hcr_runtime.image import GrayImage
+from hcr_runtime.ink import stroke_width
 
 # Specks have less ink than this share of the square of a stroke's width, or so few pixels,
 # or are this much fainter than the writing.
@@ -25,6 +26,9 @@ REST, REST_WIDTH, DOT_LENGTH = 0.55, 0.75, 2.5
 BLOB_WIDTH, BLOB_LENGTH = 3.0, 3.0
 # What the page's edge cuts and fills so much of the page is what the sheet lies on.
 DESK = 0.02
+# Of an arm the light takes the end at the edge: what fills as much, and is so thick, comes from
+# beyond an edge that is so near; in shares of the page's shorter side.
+ARM_WIDTH, ARM_REACH = 0.05, 0.06
 # Most components that are looked at on a page.
 MOST = 3000
 # A stroke so many times as long as thick is a drawing's, and says nothing of letters' sizes.
@@ -115,7 +119,10 @@ class Components:
         self.area = stats[:, 4].astype(np.int64)
         edge = mask.shape[::-1]
         self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
-        for number in np.flatnonzero(self.is_cut[1:] & (self.area[1:] > DESK * mask.size)) + 1:
+        large = np.flatnonzero(self.area[1:] > DESK * mask.size) + 1
+        for number in large[~self.is_cut[large]].tolist():
+            self.is_cut[number] = self._is_arm(number, mask.shape)
+        for number in large[self.is_cut[large]]:
             mask = cv2.bitwise_and(mask, cv2.compare(self.labels, int(number), cv2.CMP_NE))
         self.ink = _places(mask)
         self.owner = self._at_ink(self.labels).astype(np.intp)
@@ -139,6 +146,14 @@ class Components:
         self.is_rest = thin & (on_line > REST * self.area)
         compact = self.length < BLOB_LENGTH * self.width
         self.is_blob = compact & (self.width > BLOB_WIDTH * self.stroke)
+
+    def _is_arm(self, number: int, shape: tuple[int, ...]) -> bool:
+        """Whether a large component is a hand with its arm, or something else in the way."""
+        side = min(shape)
+        gap = min(self.low[number].min(), (np.array(shape[::-1]) - self.high[number]).min())
+        if gap > ARM_REACH * side:
+            return False
+        return stroke_width(cv2.compare(self.labels, number, cv2.CMP_EQ)) > ARM_WIDTH * side
 
     def erase(self, numbers: NDArray[np.intp], darkness: GrayImage, mask: GrayImage) -> None:
         """Erase some components, in place.

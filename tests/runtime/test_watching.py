@@ -211,6 +211,44 @@ def test_what_moves_is_no_event(classifier: Classifier, tile: Tile) -> None:
     assert list(watch(film(*scenes), classifier)) == []
 
 
+def with_hand(frame: Image, left: float, top: float) -> Image:
+    """A hand at this place, whose arm comes from below."""
+    shown = frame.copy()
+    tip, height = np.array([left, top]), frame.shape[0]
+    corners = np.array([(0, 0), (80, -10), (350, height), (120, height)]) + tip
+    cv2.fillPoly(shown, [corners.astype(np.int32)], (120, 150, 200), cv2.LINE_AA)
+    return shown
+
+
+def test_nothing_is_told_while_somebody_writes_on(classifier: Classifier, tile: Tile) -> None:
+    letter = paper((tile("hah"), 200, 140, 160))
+    # The hand moves beside it, by a fifth of its width in 0.1 s.
+    writing = [(with_hand(letter, 380 + 25 * np.sin(i / 4), 220), 1 / 30) for i in range(45)]
+    events = list(watch(film(*writing, (letter, 1.0)), classifier))
+    assert told(events) == [("looking", "hah"), ("stable", "hah"), ("gone", "hah")]
+    assert 1.5 < events[1].t <= 1.9
+    # What lies there for long is told, whatever goes on beside it.
+    writing *= 3
+    events = list(watch(film(*writing), classifier))
+    assert told(events) == [("looking", "hah"), ("stable", "hah"), ("gone", "hah")]
+    assert 2.4 < events[1].t < 3.5
+
+
+def test_a_hand_on_the_page_takes_no_letters_with_it(classifier: Classifier, tile: Tile) -> None:
+    names = ["beh", "seen", "waw", "kaf"]
+    page = paper(
+        *((tile(name), 1080 - 220 * i, 100, 110) for i, name in enumerate(names)),
+        width=1280,
+        height=720,
+    )
+    for left in (60, 150, 260):
+        shown = with_hand(page, left, 160)
+        found = sorted(glyph.box.left for glyph in find_glyphs(shown) if glyph.box.top < 210)
+        expected = sorted(glyph.box.left for glyph in find_glyphs(page))
+        near = [place for place in expected if any(abs(place - other) <= 3 for other in found)]
+        assert near == expected
+
+
 def test_page_is_told_in_reading_order(classifier: Classifier, tile: Tile) -> None:
     names = ["beh", "seen", "waw", "kaf", "hah", "lam"]
     places = [
