@@ -26,9 +26,10 @@ REST, REST_WIDTH, DOT_LENGTH = 0.55, 0.75, 2.5
 BLOB_WIDTH, BLOB_LENGTH = 3.0, 3.0
 # What the page's edge cuts and fills so much of the page is what the sheet lies on.
 DESK = 0.02
-# Of an arm the light takes the end at the edge: what fills as much, and is so thick, comes from
-# beyond an edge that is so near; in shares of the page's shorter side.
-ARM_WIDTH, ARM_REACH = 0.05, 0.06
+# An arm comes from beyond an edge that is so near, in shares of the page's shorter side: the light
+# may take its end. It is so many times as long and as thick as what is written, of which there are
+# two strokes at least that are no specks: as high and wide as this.
+ARM_REACH, ARM_RATIO, WRITTEN_SIDE = 0.06, 3.0, 0.05
 # Most components that are looked at on a page.
 MOST = 3000
 # A stroke so many times as long as thick is a drawing's, and says nothing of letters' sizes.
@@ -121,7 +122,7 @@ class Components:
         self.is_cut = (self.low == 0).any(axis=1) | (self.high == edge).any(axis=1)
         large = np.flatnonzero(self.area[1:] > DESK * mask.size) + 1
         for number in large[~self.is_cut[large]].tolist():
-            self.is_cut[number] = self._is_arm(number, mask.shape)
+            self.is_cut[number] = self._is_arm(number, mask)
         for number in large[self.is_cut[large]]:
             mask = cv2.bitwise_and(mask, cv2.compare(self.labels, int(number), cv2.CMP_NE))
         self.ink = _places(mask)
@@ -147,13 +148,21 @@ class Components:
         compact = self.length < BLOB_LENGTH * self.width
         self.is_blob = compact & (self.width > BLOB_WIDTH * self.stroke)
 
-    def _is_arm(self, number: int, shape: tuple[int, ...]) -> bool:
+    def _is_arm(self, number: int, mask: GrayImage) -> bool:
         """Whether a large component is a hand with its arm, or something else in the way."""
-        side = min(shape)
-        gap = min(self.low[number].min(), (np.array(shape[::-1]) - self.high[number]).min())
-        if gap > ARM_REACH * side:
+        side = min(mask.shape)
+        size = self.high - self.low
+        gap = min(self.low[number].min(), (mask.shape[::-1] - self.high[number]).min())
+        written = (size.min(axis=1) >= WRITTEN_SIDE * side) & ~self.is_cut
+        written[[0, number]] = False
+        others = np.flatnonzero(written)
+        if gap > ARM_REACH * side or len(others) < 2:
             return False
-        return stroke_width(cv2.compare(self.labels, number, cv2.CMP_EQ)) > ARM_WIDTH * side
+        if self.length[number] <= ARM_RATIO * np.median(self.length[others]):
+            return False
+        letters = np.where(written[self.labels], mask, 0).astype(np.uint8)
+        arm = cv2.compare(self.labels, number, cv2.CMP_EQ)
+        return stroke_width(arm) > ARM_RATIO * stroke_width(letters)
 
     def erase(self, numbers: NDArray[np.intp], darkness: GrayImage, mask: GrayImage) -> None:
         """Erase some components, in place.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -26,9 +25,6 @@ SAME_LOOK = 0.85
 # Letters may differ by a dot alone: one that looks like the one before it is believed only when
 # it was read alike, without a break, for so long.
 ALIKE_SECONDS = 0.8
-# Somebody may still be writing while something moves around a glyph, and for so long after; but
-# what rests for the second time is told all the same.
-QUIET_SECONDS, PATIENT_SECONDS = 0.12, 2.5
 
 
 class Followed:
@@ -49,7 +45,6 @@ class Followed:
         prediction: What the model said of it last, or None.
         crop: How it looked then: grey, uint8, square; or None.
         label: What its last event said it is.
-        disturbed: When something moved around it last; see `Motion.around`.
         successor: Another character that seems to have come in the place of a stable one.
     """
 
@@ -63,7 +58,6 @@ class Followed:
         self.prediction: Prediction | None = None
         self.crop: GrayImage | None = None
         self.label = ""
-        self.disturbed = -math.inf
         self.successor: Followed | None = None
         self._read_at = seconds
         self._agreed = box, seconds
@@ -108,12 +102,6 @@ class Followed:
         if after is None or not after.evidence.settled:
             return False
         return not self._looks_alike() or after._read_at - after.first >= ALIKE_SECONDS
-
-    def finished(self, seconds: float) -> bool:
-        """Whether nobody seems to write on at it."""
-        since = self.path.resting_since
-        long = since is not None and seconds - since >= PATIENT_SECONDS
-        return long or seconds - self.disturbed >= QUIET_SECONDS
 
     def _doubt(self, prediction: Prediction, crop: GrayImage, seconds: float) -> None:
         """Take note that it was read as another character than was told."""

@@ -28,7 +28,6 @@ from hcr_runtime.followed import Followed
 from hcr_runtime.frame import Frame
 from hcr_runtime.glance import LEAST_SIDE, is_noisy, may_hold_letters
 from hcr_runtime.image import GrayImage, Pixels, read_pixels
-from hcr_runtime.motion import Motion
 from hcr_runtime.reading_order import reading_order
 from hcr_runtime.segment import Box, Glyph, find_glyphs
 from hcr_runtime.single_glyph import crop_glyph, largest_glyph
@@ -127,7 +126,6 @@ class Watcher:
         self._steps: deque[float] = deque(maxlen=8)  # seconds from look to look, lately
         self._size = (0, 0)
         self._noisy = False
-        self._motion = Motion()
 
     def see(self, frame: Frame) -> list[Event]:
         """Look at the next frame; returns what happened, in reading order.
@@ -153,10 +151,6 @@ class Watcher:
         gone = self._overdue() + self._place([box for box, _ in found])
         if math.isfinite(before):
             self._steps.append(self._now - before)
-        self._motion.see(pixels, frame.seconds)
-        for glyph in self.glyphs:
-            if self._motion.around(glyph.path.box):
-                glyph.disturbed = self._now
         self._read(dict(found))
         return [self._event("gone", glyph) for glyph in gone if glyph.number] + self._happened()
 
@@ -266,7 +260,7 @@ class Watcher:
                 self._told += 1
                 glyph.number, glyph.state = self._told, "looking"
                 events.append(self._event("looking", glyph))
-            if glyph.state == "looking" and glyph.evidence.settled and glyph.finished(self._now):
+            if glyph.state == "looking" and glyph.evidence.settled:
                 glyph.settle()
                 events.append(self._event("stable", glyph))
         return events
@@ -285,7 +279,7 @@ class Watcher:
             t=self._now,
             first=glyph.first,
             last=last,
-            line=glyph.line,
+            line=glyph.line if self.mode == "page" else 0,
         )
 
 

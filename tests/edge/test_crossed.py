@@ -11,7 +11,7 @@ import pytest
 from hcr_edge.crossed import KINDS, TRAINED, can_be_crossed, cross_out, cross_out_some
 from hcr_edge.datasets import Dataset
 from hcr_edge.errors import RecipeError
-from hcr_edge.labels import LATIN_CAPITALS
+from hcr_edge.labels import DIGITS, LATIN_CAPITALS
 from hcr_runtime.image import to_gray
 from hcr_runtime.ink import lift_ink
 
@@ -32,7 +32,7 @@ def test_the_letter_stays_and_ink_joins_it(kind: str, inks: list[np.ndarray]) ->
     for number, ink in enumerate(inks):
         crossed = cross_out(ink, kind, np.random.default_rng(number))
         assert crossed.dtype == np.uint8
-        assert crossed.shape >= ink.shape
+        assert all(new >= old for new, old in zip(crossed.shape, ink.shape, strict=True))
         assert int(crossed.max()) <= int(ink.max()), "no darker than the letter's pen"
         # The frame grows on all four sides alike, so that the letter stays in its middle.
         sides = [(new - old) // 2 for new, old in zip(crossed.shape, ink.shape, strict=True)]
@@ -58,6 +58,11 @@ def test_one_kind_only_measures() -> None:
     assert set(KINDS) - set(TRAINED) == {"hatch"}
 
 
+def test_paper_stays_paper() -> None:
+    blank = np.zeros((20, 30), np.uint8)
+    assert cross_out(blank, "cross", np.random.default_rng(0)) is blank
+
+
 def test_unknown_kind(inks: list[np.ndarray]) -> None:
     with pytest.raises(RecipeError, match="'tear'") as caught:
         cross_out(inks[0], "tear", np.random.default_rng(0))
@@ -67,6 +72,7 @@ def test_unknown_kind(inks: list[np.ndarray]) -> None:
 def test_what_a_stroke_turns_into_another_letter_is_not_crossed_out() -> None:
     able = "".join(label.text for label in LATIN_CAPITALS if can_be_crossed(label))
     assert able == "BDKMNRSW"
+    assert not any(can_be_crossed(label) for label in DIGITS), "a barred 7 is a 7"
 
 
 def test_some_of_a_data_set(letters: Dataset) -> None:
