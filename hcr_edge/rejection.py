@@ -15,16 +15,15 @@ Scores = NDArray[np.float32]
 
 # The promise is an error of 1 % among what is answered: on validation its upper bound, at 95 % one
 # way (Wilson 1927), must keep it. So must its mean on the same letters written by other pens:
-# validation writers chose the epoch, and are kinder than strangers. And so must each of several
-# sources: the writers of one are kinder than those of another. Of drawings of kinds that it
+# validation writers chose the epoch, and are kinder than strangers. Of drawings of kinds that it
 # trained on, a fifth of the promised 5 % may be answered: other kinds are refused less surely.
 MAX_ERROR = 0.01
 ONE_SIDED = 1.645
 FALSE_AIM = 0.01
 OUTLIERS = 100
 """Drawings of each kind on which false acceptance is measured."""
-REWRITTEN = 9
-"""Times that each validation image is written again: with 3 chance moves a threshold by 0.03."""
+REWRITTEN = 3
+"""Times that each validation image is written again."""
 BINS = 15
 # Even in confidence, then even in doubt: a model that reads nearly all has its mistakes close to 1.
 _THRESHOLDS = (*(i / 200 for i in range(199)), 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
@@ -76,11 +75,7 @@ def calibration_error(scores: Scores, labels: NDArray[np.int64]) -> float:
 
 
 def fit_min_confidence(
-    scores: Scores,
-    labels: NDArray[np.int64],
-    outliers: Scores,
-    rewritten: Scores | None = None,
-    origin: NDArray[np.int64] | None = None,
+    scores: Scores, labels: NDArray[np.int64], outliers: Scores, rewritten: Scores | None = None
 ) -> float:
     """Find the least threshold that keeps wrong answers and false acceptance rare.
 
@@ -90,7 +85,6 @@ def fit_min_confidence(
         outliers: Probabilities of drawings that are no character, (M, classes).
         rewritten: Probabilities of the same images, augmented several times, (several * N,
             classes); none by default.
-        origin: Numbers of the sources of validation images, (N,), where several were joined.
 
     Returns:
         A confidence; `STRICTEST` where none does it.
@@ -99,17 +93,12 @@ def fit_min_confidence(
     strange = outliers.max(axis=1)
     again = scores if rewritten is None else rewritten
     other, other_right = again.max(axis=1), again.argmax(axis=1) == np.resize(labels, len(again))
-    source = np.resize(np.zeros_like(labels) if origin is None else origin, len(again))
-    parts = [source == number for number in np.unique(source)]
     for threshold in _THRESHOLDS:
         taken = confidence >= threshold
         wrong, answered = int((~right[taken]).sum()), int(taken.sum())
         rare = wrong == 0 or wilson_interval(wrong, answered, ONE_SIDED)[1] <= MAX_ERROR
         others = other >= threshold
-        rare &= all(
-            int((~other_right[others & part]).sum()) <= MAX_ERROR * int((others & part).sum())
-            for part in parts
-        )
+        rare &= int((~other_right[others]).sum()) <= MAX_ERROR * int(others.sum())
         if rare and (strange >= threshold).sum() <= FALSE_AIM * len(strange):
             return threshold
     return STRICTEST

@@ -277,8 +277,7 @@ def calibrate(
     # A blank tensor is refused without asking the model.
     shown = shown[np.ptp(shown, axis=(1, 2, 3)) > 0]
     strange = scores(model, shown, spec) if len(shown) else np.zeros((0, 1), np.float32)
-    sure = scores(model, inputs, spec)
-    least = fit_min_confidence(sure, labels, strange, rewritten, validation.origin)
+    least = fit_min_confidence(scores(model, inputs, spec), labels, strange, rewritten)
     if least == STRICTEST:
         log.warning("no threshold makes mistakes rare: what is less sure than %s is refused", least)
     return replace(spec, rejection=RejectionSpec(least))

@@ -277,7 +277,7 @@ def test_drawn_images_do_not_replace_a_report_on_real_ones(
     cli, exported: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     bundle = shutil.copytree(exported, tmp_path / "bundle")
-    assert cli("verify", bundle, "--limit", 560, data=data_dir).code == 0
+    assert cli("verify", bundle, "--limit", 140, data=data_dir).code == 0
     before = (bundle / "parity.json").read_bytes()
     answer = cli("verify", bundle, "--json")
     assert answer.json["images"]["synthetic"] is True

@@ -104,17 +104,3 @@ def test_letters_of_other_pens_count_by_their_mean() -> None:
     right = np.r_[np.ones(500, bool), np.arange(500) % 10 > 0]
     rewritten = np.concatenate([_scores(confidence, right)] * 2)
     assert 0.8 < fit_min_confidence(sure, labels, NOTHING, rewritten) <= 0.99
-
-
-def test_the_promise_holds_for_each_source() -> None:
-    """A kind source does not make up for the mistakes in another, a tenth as large."""
-    labels, origin = np.zeros(1100, np.int64), np.repeat([0, 1], (1000, 100))
-    sure = _scores(np.full(1100, 0.99), np.ones(1100, bool))
-    # Of the small source a twentieth is read wrongly, with a confidence of 0.9.
-    confidence = np.r_[np.full(1000, 0.95), np.full(95, 0.95), np.full(5, 0.9)]
-    rewritten = _scores(confidence, np.r_[np.ones(1095, bool), np.zeros(5, bool)])
-    assert fit_min_confidence(sure, labels, NOTHING, rewritten) < 0.9
-    least = fit_min_confidence(sure, labels, NOTHING, rewritten, origin)
-    assert 0.9 < least <= 0.95
-    twice = np.concatenate([rewritten, rewritten])
-    assert fit_min_confidence(sure, labels, NOTHING, twice, origin) == least
