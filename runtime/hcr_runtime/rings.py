@@ -33,7 +33,8 @@ def find_inside(mask: GrayImage) -> GrayImage | None:
     Where a letter touches a ring, the ends of its strokes are lost with it.
 
     Args:
-        mask: 255 where there is ink, 0 elsewhere; uint8 of shape (H, W).
+        mask: 255 where there is ink, 0 elsewhere; uint8 of shape (H, W), 500 pixels a side at most:
+            its components are counted in 16 bits.
 
     Returns:
         255 where there is ink inside, like `mask`; None where there is no ring, or only a dot or
